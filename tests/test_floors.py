@@ -29,7 +29,7 @@ FLOORS = (
     ("bench", "bench"),
     ("planning", "planning"),
     ("trials", "trials"),
-    ("work", "reports inference scverse completion executors running"),
+    ("work", "reports inference scverse executors completion running"),
     ("results", "tracking leaderboard"),
     ("facade", "api"),
     ("studies", "studies"),

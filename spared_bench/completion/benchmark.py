@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from spared_bench.bench import HARNESS_VERSION, Bench
+from spared_bench.completion.asking import Asked, asked_apart, asked_here
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
-from spared_bench.completion.scoring import complete_hidden, score_hidden
+from spared_bench.completion.scoring import score_hidden
 from spared_bench.data import Slides
 from spared_bench.errors import in_words
 from spared_bench.interfaces import Completer
@@ -30,6 +31,7 @@ from spared_bench.results import checked_record, nan_to_none
 from spared_bench.store.entries import Store
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
 from spared_bench.trials.products import Prepared, prepare
+from spared_bench.trials.shared import read_by_others
 
 KIND = "completion"
 RESULT = "result.json"
@@ -60,6 +62,10 @@ def conditions(rules: Sequence[str], rates: Sequence[float]) -> list[Condition]:
     """Return every rate of the rule that has rates, then the other rule."""
     found = [Condition("fraction", rate) for rate in rates] if "fraction" in rules else []
     return found + [Condition(rule) for rule in rules if rule != "fraction"]
+
+
+#: A mask: how it is drawn, and which of those drawn so.
+Draw = tuple[Condition, int]
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ class Task:
     @cached_property
     def prepared(self) -> Prepared:
         """The prepared dataset."""
+        read_by_others(self.bench, self.dataset)
         return prepare(self.bench, self.dataset)
 
     @cached_property
@@ -188,13 +195,45 @@ class Task:
             "code": code_hash("spared_bench.completion.scoring"),
         }
 
-    def measure(self, completer: str, condition: Condition, repeats: int) -> CompletionResult:
-        """Return one result, from the store where it is there."""
-        inputs = self.inputs(completer, condition, repeats)
+    @contextmanager
+    def asked(self, completer: str, draws: Sequence[Draw]) -> Iterator[Callable[[], Asked]]:
+        """Give what fits a completer, when it is called first, to be asked about some masks."""
+        if self.bench.registry.get("completer", completer).told is None:
 
+            def ask() -> Asked:
+                slides = seen_by_completer(self.prepared, completer).slides(self.split)
+                return asked_here(self.fitted(completer), slides, self._hidden, completer)
+
+            yield ask
+        else:
+            of = (self.bench, self.dataset, completer)
+            with asked_apart(*of, lambda: self.slides, self._hidden, draws) as ask:
+                yield ask
+
+    def _hidden(self, draw: Draw) -> np.ndarray:
+        return self.hidden(*draw)
+
+    def measure(
+        self, completer: str, wanted: Sequence[Condition], repeats: int
+    ) -> list[CompletionResult]:
+        """Return a result per condition, from the store where it is there."""
+        store = self.bench.workspace.store
+        inputs = {each: self.inputs(completer, each, repeats) for each in wanted}
+        lacking = [each for each in wanted if not store.has(KIND, digest(inputs[each]))]
+        draws = [(condition, repeat) for condition in lacking for repeat in range(repeats)]
+        with self.asked(completer, draws) as ask:
+            return [self._obtain(completer, each, inputs[each], ask) for each in wanted]
+
+    def _obtain(
+        self,
+        completer: str,
+        condition: Condition,
+        inputs: dict[str, Any],
+        ask: Callable[[], Asked],
+    ) -> CompletionResult:
         def make(folder: Path) -> None:
-            values = self._measure(digest(inputs), completer, condition, repeats).as_dict()
-            text = json.dumps(nan_to_none(values), indent=1, allow_nan=False)
+            values = self._measure(digest(inputs), completer, condition, inputs["repeats"], ask())
+            text = json.dumps(nan_to_none(values.as_dict()), indent=1, allow_nan=False)
             (folder / RESULT).write_text(text, encoding="utf-8")
 
         entry = self.bench.workspace.store.obtain(KIND, inputs, make)
@@ -203,17 +242,14 @@ class Task:
         return replace(result, settings=settings, data=self.bench.data_hash(self.dataset))
 
     def _measure(
-        self, key: str, completer: str, condition: Condition, repeats: int
+        self, key: str, completer: str, condition: Condition, repeats: int, asked: Asked
     ) -> CompletionResult:
-        method, told = self.fitted(completer)
-        pooling, scores = self.bench.protocol.pooling, []
-        slides = seen_by_completer(self.prepared, completer).slides(self.split)
-        started, spent = time.perf_counter(), 0.0
+        slides, pooling = self.slides, self.bench.protocol.pooling
+        spent, scores = 0.0, []
         for repeat in range(repeats):
+            completed, seconds = asked.complete((condition, repeat))
+            spent += seconds
             hidden = self.hidden(condition, repeat)
-            started = time.perf_counter()
-            completed = complete_hidden(method, slides, hidden, completer)
-            spent += time.perf_counter() - started
             scores.append(score_hidden(slides, completed, hidden, pooling))
         mask = slides.mask
         return CompletionResult(
@@ -224,8 +260,8 @@ class Task:
             self.split,
             condition,
             scores,
-            getattr(method, "n_parameters", None),
-            {"fit": told["seconds"], "complete": round(spent / max(repeats, 1), 4)},
+            asked.n_parameters,
+            {"fit": asked.fit_seconds, "complete": round(spent / max(repeats, 1), 4)},
             {
                 "n_spots": len(slides),
                 "n_genes": slides.n_genes,
@@ -275,7 +311,7 @@ def measure(
         for completer in completers:
             label = f"{task.dataset} · {completer}"
             try:
-                found = [task.measure(completer, condition, repeats) for condition in wanted]
+                found = task.measure(completer, wanted, repeats)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a stranger's completer may call sys.exit

@@ -10,7 +10,6 @@ import numpy as np
 
 from spared_bench.completion.benchmark import CompletionResult, Condition, Task
 from spared_bench.completion.measures import FIRST, MEASURES
-from spared_bench.completion.scoring import complete_hidden
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
 
@@ -146,13 +145,15 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
         len(rates) * len(titles), len(titles), (2.3 * len(titles) + 0.9, height * len(rates) + 0.5)
     )
     scale = colour_limits(truth[measured])
-    for row, rate in enumerate(rates):
-        hidden = task.hidden(Condition("fraction", rate), 0)
-        gone = hidden[here, gene]
+    draws = [(Condition("fraction", rate), 0) for rate in rates]
+    completed: dict[str, list[np.ndarray]] = {}
+    for completer in shown:
+        with task.asked(completer, draws) as ask:
+            completed[completer] = [ask().complete(draw)[0][here, gene] for draw in draws]
+    for row, (rate, draw) in enumerate(zip(rates, draws, strict=True)):
+        gone = task.hidden(*draw)[here, gene]
         values = [np.where(measured, truth, np.nan), np.where(measured & ~gone, truth, np.nan)]
-        for completer in shown:
-            completed = complete_hidden(task.fitted(completer)[0], slides, hidden, completer)
-            values.append(completed[here, gene])
+        values += [completed[completer][row] for completer in shown]
         for column, (title, each) in enumerate(zip(titles, values, strict=True)):
             axes = panels[row * len(titles) + column]
             drawn = draw_spots(axes, places, pitch, each, clim=scale)

@@ -28,10 +28,19 @@ def plugins_of(plan: Plan) -> dict[str, str]:
 
 def strangers_of(plan: Plan) -> dict[str, str]:
     """Return which plugins of a plan are not our own: ``"kind name"`` to distribution."""
+    return _strangers(plan.bench, _used(plan))
+
+
+def strangers_among(bench: Bench, names: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return which of some plugins, by kind and name, and of their encoders are not our own."""
+    return _strangers(bench, [*names, *sorted(_encoders_of(bench, names))])
+
+
+def _strangers(bench: Bench, names: Iterable[tuple[str, str]]) -> dict[str, str]:
     found = {}
-    for kind, name in _used(plan):
+    for kind, name in names:
         with suppress(SparedBenchError):  # what is missing stops the run by ``plugins_of``
-            plugin = plan.bench.registry.get(kind, name).plugin
+            plugin = bench.registry.get(kind, name).plugin
             if not plugin.is_ours:
                 found[f"{kind} {name}"] = plugin.distribution
     return found

@@ -43,6 +43,18 @@ def make_shared(bench: Bench, job: Job) -> None:
                 )
 
 
+def read_by_others(bench: Bench, dataset: str) -> None:
+    """Make what the store lacks of a dataset whose reader this process is only told of.
+
+    Raises
+    ------
+    FailedError, DiedError
+        If its reader raised, or ended its process.
+    """
+    if bench.registry.get("dataset", dataset).told is not None and _lacks(bench, dataset, ""):
+        with_reader(bench, dataset, f"{__name__}:make_here", _SECONDS, completer="")
+
+
 def make_here(bench: Bench, dataset: str, completer: str) -> None:
     """Make a prepared dataset, its patches, and a completed layer where one is named."""
     make_dataset(bench, dataset)

@@ -105,7 +105,7 @@ def test_without_a_hidden_entry_scores_are_nan():
 
 def test_leaving_zeros_scores_the_mean_square_of_what_was_hidden(bench):
     task = Task(bench, "toy")
-    result = task.measure("none", Condition("fraction", 0.3), 2)
+    (result,) = task.measure("none", [Condition("fraction", 0.3)], 2)
     for repeat, scores in enumerate(result.repeats):
         hidden = task.hidden(Condition("fraction", 0.3), repeat)
         assert scores["mse"] == pytest.approx(float(np.square(task.slides.target[hidden]).mean()))
@@ -118,7 +118,7 @@ def test_every_repetition_has_its_own_mask_and_all_completers_have_the_same(benc
     condition = Condition("fraction", 0.5)
     assert (first.hidden(condition, 0) != first.hidden(condition, 1)).any()
     np.testing.assert_array_equal(first.hidden(condition, 0), second.hidden(condition, 0))
-    results = [first.measure(name, condition, 3) for name in ("median", "gene-mean")]
+    results = [first.measure(name, [condition], 3)[0] for name in ("median", "gene-mean")]
     counts = [[repeat["n_hidden"] for repeat in result.repeats] for result in results]
     assert counts[0] == counts[1]
 

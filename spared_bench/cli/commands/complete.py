@@ -78,6 +78,7 @@ def complete(
         "plugin_files": plugin,
         "device": device,
         "datasets": datasets,
+        "apart": True,
     }
     bench = make_bench(protocol, parameters=parse_settings(settings), **options)
     warn_of_quarantine(bench.registry.quarantined)
@@ -176,12 +177,7 @@ def with_weights(
     path = place_of_weights(weights)
     if not path.is_file():
         raise UsageError(f"--weights must name a file that a completer saved; {path} is none.")
-    loaded = {name: bench.registry.get("completer", name).load() for name in completers}
-    trained = [
-        name
-        for name, factory in loaded.items()
-        if hasattr(factory, "load") and "weights" in getattr(factory, "__dataclass_fields__", {})
-    ]
+    trained = [name for name in completers if _takes_weights(bench, name)]
     if len(trained) != 1:
         found = ", ".join(trained) or "none"
         raise UsageError(
@@ -190,6 +186,14 @@ def with_weights(
         )
     name = bench.registry.get("completer", trained[0]).spec.name
     return chosen | {name: chosen.get(name, {}) | {"weights": str(path)}}
+
+
+def _takes_weights(bench: Bench, completer: str) -> bool:
+    entry = bench.registry.get("completer", completer)
+    if entry.told is not None:
+        return "weights" in entry.told["defaults"]
+    factory = entry.load()
+    return hasattr(factory, "load") and "weights" in getattr(factory, "__dataclass_fields__", {})
 
 
 def _write(

@@ -1,0 +1,227 @@
+"""Fitted completers as the benchmark asks them: ours here, a stranger's in a process of its own.
+
+A stranger's completer is imported by a fresh interpreter, which gets slides without what is hidden
+and hands back what it made of them. Nothing of it runs where masks are drawn and scores are made.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spared_bench.bench import Bench, Settings
+from spared_bench.completion.masking import hide
+from spared_bench.completion.scoring import complete_hidden
+from spared_bench.contracts import checked_completion, completion_of
+from spared_bench.data import MASK, TARGET, Slides
+from spared_bench.errors import MismatchError, PluginError
+from spared_bench.executors.plugin_lock import strangers_among, told_of
+from spared_bench.executors.strangers import bench_for, own_bench
+from spared_bench.fresh import do_fresh
+from spared_bench.interfaces import Completer, Job
+from spared_bench.memory import keep_freed_memory
+from spared_bench.store.processes import stamp
+from spared_bench.threads import use_threads
+from spared_bench.trials.completed import fitted_completer, seen_by_completer
+from spared_bench.trials.products import prepare
+
+_COMPLETED = "completed"
+_HEADER_BYTES = 4096  # of a .npy file, at most
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A fitted completer that says what it makes of hidden entries.
+
+    Parameters
+    ----------
+    complete : callable
+        Of the name of a mask: what it makes of the slides, (n_spots, n_genes), float32, and the
+        seconds that it took.
+    fit_seconds : float
+    n_parameters : int or None
+    """
+
+    complete: Callable[[Any], tuple[np.ndarray, float]]
+    fit_seconds: float
+    n_parameters: int | None
+
+
+def asked_here(
+    fitted: tuple[Completer, Mapping[str, Any]],
+    slides: Slides,
+    hidden: Callable[[Any], np.ndarray],
+    completer: str,
+) -> Asked:
+    """Return a completer of which this process has the code.
+
+    Parameters
+    ----------
+    fitted : tuple
+        The completer, and how its fit went (``fitted_completer``).
+    slides : Slides
+        With what it asks for.
+    hidden : callable
+        Which entries a mask hides, by its name.
+    completer : str
+    """
+    method, told = fitted
+
+    def complete(draw: Any) -> tuple[np.ndarray, float]:
+        gone = hidden(draw)
+        started = time.perf_counter()
+        completed = complete_hidden(method, slides, gone, completer)
+        return completed, time.perf_counter() - started
+
+    return Asked(complete, told["seconds"], getattr(method, "n_parameters", None))
+
+
+@contextmanager
+def asked_apart(
+    bench: Bench,
+    dataset: str,
+    completer: str,
+    measured: Callable[[], Slides],
+    hidden: Callable[[Any], np.ndarray],
+    draws: Sequence[Hashable],
+) -> Iterator[Callable[[], Asked]]:
+    """Give what asks a completer of which this process is only told, for all masks at once.
+
+    Parameters
+    ----------
+    bench : Bench
+    dataset, completer : str
+    measured : callable
+        Returns the slides, with everything measured.
+    hidden : callable
+        Which entries a mask hides, by its name.
+    draws : sequence
+        The names of the masks.
+
+    Yields
+    ------
+    callable
+        Asks when it is called first. Raises ``FailedError`` if the completer raised, ``DiedError``
+        if its process ended, ``MismatchError`` if its code has changed since this process was told
+        of it.
+    """
+    folder = bench.workspace.store.root / "tmp" / f"hidden.{stamp()}"
+
+    @cache
+    def ask() -> Asked:
+        slides = measured()
+        folder.mkdir(parents=True)
+        for number, draw in enumerate(draws):
+            seen = hide(slides, hidden(draw))
+            for name in (TARGET, MASK):
+                np.save(_place(folder, number, name), seen.adata.layers[name])
+        answer = do_fresh(
+            f"{__name__}:serve",
+            {
+                "settings": _settings_for(bench, dataset, completer).as_dict(),
+                "dataset": dataset,
+                "completer": completer,
+                "split": str(slides.adata.obs["split"].iloc[0]),
+                "n_draws": len(draws),
+                "folder": str(folder),
+            },
+            seconds=0,
+        )
+
+        def complete(draw: Any) -> tuple[np.ndarray, float]:
+            number = list(draws).index(draw)
+            values = _read(_place(folder, number, _COMPLETED), slides.target.nbytes, completer)
+            seen = hide(slides, hidden(draw))
+            return checked_completion(values, seen, completer), _seconds(answer["complete"][number])
+
+        n_parameters = answer["n_parameters"]
+        known = isinstance(n_parameters, int) and not isinstance(n_parameters, bool)
+        return Asked(complete, _seconds(answer["fit"]), n_parameters if known else None)
+
+    try:
+        yield ask
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def serve(
+    settings: Mapping[str, Any],
+    dataset: str,
+    completer: str,
+    split: str,
+    n_draws: int,
+    folder: str,
+) -> dict[str, Any]:
+    """Fit a stranger's completer and ask it; called in an interpreter that is there for this alone.
+
+    Returns
+    -------
+    dict
+        ``n_parameters``; the seconds of its ``fit``, and of each ``complete``.
+    """
+    own = own_bench(Settings.from_dict(settings))
+    use_threads(own.settings.threads)
+    keep_freed_memory()
+    planned = own.registry.get("completer", completer).code
+    job = Job("complete", own.completed_key(dataset, completer), dataset, completer)
+    bench = bench_for(own, job)
+    if bench.registry.get("completer", completer).code != planned:
+        raise MismatchError(
+            f"The code of completer {completer!r} has changed since the command was begun. Run it"
+            " again."
+        )
+    prepared = prepare(bench, dataset)
+    method, told = fitted_completer(bench, dataset, completer, prepared)
+    slides = seen_by_completer(prepared, completer).slides(split)
+    seconds = []
+    for number in range(n_draws):
+        adata = slides.adata.copy()
+        for name in (TARGET, MASK):
+            adata.layers[name] = np.load(_place(Path(folder), number, name))
+        seen = hide(replace(slides, adata=adata), np.zeros_like(adata.layers[MASK]))
+        started = time.perf_counter()
+        completed = completion_of(method, seen, completer)
+        seconds.append(time.perf_counter() - started)
+        np.save(_place(Path(folder), number, _COMPLETED), completed)
+    return {
+        "n_parameters": getattr(method, "n_parameters", None),
+        "fit": told["seconds"],
+        "complete": seconds,
+    }
+
+
+def _settings_for(bench: Bench, dataset: str, completer: str) -> Settings:
+    names = [("dataset", dataset), ("completer", completer)]
+    strangers = strangers_among(bench, names)
+    return replace(bench.settings, strangers=strangers, told=told_of(bench, strangers))
+
+
+def _place(folder: Path, number: int, name: str) -> Path:
+    return folder / f"{number}.{name}.npy"
+
+
+def _read(path: Path, n_bytes: int, completer: str) -> np.ndarray:
+    """Read what a stranger's process wrote, whose head may promise more than there is."""
+    try:
+        if path.stat().st_size > n_bytes + _HEADER_BYTES:
+            raise ValueError("it is larger than the slides")
+        values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PluginError(
+            f"Completer {completer!r} left no completed values that can be read: {error}."
+        ) from error
+    return np.array(values)
+
+
+def _seconds(told: Any) -> float:
+    number = isinstance(told, int | float) and math.isfinite(told)
+    return float(told) if number else math.nan

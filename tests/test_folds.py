@@ -110,6 +110,7 @@ def test_all_folds_share_the_patches_of_their_dataset(tmp_path):
         ({"x": ("a1",), "X": ("b1",)}, r"two folds are called .made_up\.loso-x."),
         ({"x": ("a1", "a2", "b1")}, "split has no training slides"),
         ({"a/b": ("a1",)}, "the name must be"),
+        ({}, "the scheme of folds 'loso' has no fold. Give it at least one"),
     ],
 )
 def test_a_fold_that_cannot_be_a_dataset_is_refused_with_its_scheme(folds, message):

@@ -136,6 +136,11 @@ class DatasetSpec(Spec):
                 " then shown as tier B."
             )
         for scheme, folds in self.folds.items():
+            if not folds:
+                raise SplitError(
+                    f"{label}: the scheme of folds {scheme!r} has no fold. Give it at least one,"
+                    " with the slides that it tests, or leave it out."
+                )
             for fold, slide_ids in folds.items():
                 unknown = sorted(set(slide_ids) - set(known))
                 if unknown or not slide_ids:

@@ -53,6 +53,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if asked and collection_path.is_file() and not is_quick(collection_path) else None
 
 
+#: What the plugins of tests are told by: not read while our own code is imported.
+TOLD_BY = (
+    *("TOY_SIGN", "TOY_TRAININGS", "TOY_SPACE", "TOY_DIED", "TOY_DEATHS", "STRANGER_SIGN"),
+    *("STRANGER_CHILD", "HOSTILE_SIGN", "THIEF_PORT", "THIEF_FOLDERS", "THIEF_FILES", "WAY"),
+    *("VICTIM", "SECTIONS_NOISE"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_fork_server() -> None:
+    """Let a session fork its workers from one server, which takes seconds to begin."""
+    from spared_bench.executors import worker_process
+
+    worker_process.READ_LATER.update(TOLD_BY)
+
+
 def pytest_sessionstart() -> None:
     # Modules of torch, scanpy and mlflow stay until the end; looking through them costs seconds.
     gc.set_threshold(50_000, 20, 50)
@@ -79,9 +95,11 @@ def prepared_workspace(tmp_path_factory) -> Path:
     """A workspace in which the toy dataset is prepared; copy it, do not write to it."""
     from spared_bench.api import make_bench
     from spared_bench.trials.completed import make_completed
+    from spared_bench.trials.products import make_dataset
 
     root = tmp_path_factory.mktemp("prepared") / "workspace"
     bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")
+    make_dataset(bench, "toy")  # whose patches a fresh interpreter would cut in each of many tests
     make_completed(bench, "toy", "none")
     return root
 

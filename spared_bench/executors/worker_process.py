@@ -23,8 +23,10 @@ from typing import IO, NamedTuple
 from spared_bench.fresh import path_options
 from spared_bench.store.processes import is_stopped
 
-#: Variables that nothing reads while it is imported: they may differ between workers.
-_READ_LATER = ("CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST")
+#: Variables that nothing reads of what a server imports: they may differ between workers. It does
+#: not import MLflow, some of whose variables we set when the first run of a process is logged.
+READ_LATER = {"CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST"}
+_READ_LATER_OF = "MLFLOW_"
 _LOOK_SECONDS = 2.0
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -236,6 +238,7 @@ class _Server:
 
     def __init__(self, env: dict[str, str], threads: int, log: IO[bytes]) -> None:
         self._asking, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._env = env
         module, file = "spared_bench.executors.fork_server", asked.fileno()
         with asked:
             self._process = subprocess.Popen(
@@ -265,7 +268,8 @@ class _Server:
         OSError
             If it is gone.
         """
-        variables = {name: env.get(name) for name in _READ_LATER}
+        names = filter(_is_read_later, {**self._env, **env})
+        variables = {name: env.get(name) for name in names}
         socket.send_fds(self._asking, [json.dumps(variables).encode()], files)
 
     def let_go(self) -> None:
@@ -297,7 +301,7 @@ _servers: list[tuple[_Asked, _Server]] = []  # the last one serves
 
 def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | None:
     """Return the server for such a worker; ``None`` for the first, which needs none."""
-    rest = {name: value for name, value in env.items() if name not in _READ_LATER}
+    rest = {name: value for name, value in env.items() if not _is_read_later(name)}
     folder, options = str(Path.cwd()), tuple(path_options())
     variables = tuple(sorted(rest.items()))
     asked = _Asked(os.getpid(), threads, folder, options, variables, _code(), _inherited())
@@ -314,6 +318,10 @@ def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | 
         server.let_go()
     _servers.append((asked, _Server(env, threads, log)))
     return _servers[-1][1]
+
+
+def _is_read_later(name: str) -> bool:
+    return name in READ_LATER or name.startswith(_READ_LATER_OF)
 
 
 def _inherited() -> tuple[object, ...]:

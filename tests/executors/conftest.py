@@ -24,8 +24,10 @@ def prepared_planted(tmp_path_factory) -> Callable[[Path], Path]:
     """Copy a workspace in which ``planted`` is prepared for that protocol."""
     from spared_bench.api import make_bench
     from spared_bench.trials.completed import make_completed
+    from spared_bench.trials.products import make_dataset
 
     root = tmp_path_factory.mktemp("planted")
     bench = make_bench(str(planted(root)), workspace=root / "workspace", device="cpu")
+    make_dataset(bench, "planted")
     make_completed(bench, "planted", "none")
     return lambda to: Path(shutil.copytree(root / "workspace", to))

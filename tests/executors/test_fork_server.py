@@ -124,6 +124,61 @@ def test_a_forked_worker_has_the_gpu_that_it_is_given(workspace, tmp_path, monke
     servers[-1][1].end()
 
 
+def test_a_server_imports_nothing_that_reads_what_may_differ_between_its_workers():
+    code = (
+        "import sys; from spared_bench.executors.fork_server import import_what_jobs_need as first;"
+        "first(); import torch; print('mlflow' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+TELLS_ITS_VARIABLES = """
+import json, os
+from pathlib import Path
+import numpy as np
+from spared_bench import PredictorSpec, hookimpl
+
+class Tells:
+    def fit(self, train, val, context):
+        found = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_OF_")}
+        Path(os.environ["TOY_SIGN"]).write_text(json.dumps(found))
+        self.n_genes_ = train.target.shape[1]
+
+    def predict(self, slides):
+        return np.zeros((len(slides), self.n_genes_))
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("tells", f"{__name__}:Tells")]
+"""
+
+
+def test_a_forked_worker_has_the_variables_with_which_it_was_asked_for(
+    workspace, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_servers", servers := [])
+    plugin = tmp_path / "tells.py"
+    plugin.write_text(TELLS_ITS_VARIABLES)
+    given = [{"FIRST": "1"}, {"FIRST": "2"}, {}, {"FIRST": "3", "OTHER": "4"}]
+    for number, each in enumerate(given):
+        place = shutil.copytree(workspace, tmp_path / str(number))
+        with monkeypatch.context() as patch:
+            patch.setenv("TOY_SIGN", str(tmp_path / f"{number}.json"))
+            for name, value in each.items():
+                patch.setenv(f"MLFLOW_OF_{name}", value)
+            files = [TOY_PLUGIN, plugin]
+            bench = make_bench(str(TOY_PROTOCOL), workspace=place, plugin_files=files)
+            plan = select(bench, ["toy"], ["none"], ["tells"])
+            (result,) = execute(plan, workers=1, track=False, figures=False).results
+        assert result.ok, result.message
+    seen = [json.loads((tmp_path / f"{number}.json").read_text()) for number in range(4)]
+    assert seen == [{f"MLFLOW_OF_{name}": value for name, value in of.items()} for of in given]
+    assert len(servers) == 1, "another was begun for variables that imports do not read"
+    servers[-1][1].end()
+
+
 def stop(process):
     """Stop a process, which on another core goes on for a moment."""
     os.kill(process.pid, signal.SIGSTOP)

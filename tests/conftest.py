@@ -92,14 +92,24 @@ EMBEDDED_IMAGES = TESTS.parent / "plugins/datasets/embedded/her2st/data/ST-imgs"
 
 @pytest.fixture(scope="session")
 def prepared_workspace(tmp_path_factory) -> Path:
-    """A workspace in which the toy dataset is prepared; copy it, do not write to it."""
+    """A workspace in which the toy dataset is prepared; copy it, do not write to it.
+
+    Patches, checks and pictures of its slides are there, too: as its reader is not ours, a fresh
+    interpreter would make them in each of many tests.
+    """
     from spared_bench.api import make_bench
+    from spared_bench.leaderboard.slides import make_pictures
+    from spared_bench.reports.slide_checks import check_slides
     from spared_bench.trials.completed import make_completed
     from spared_bench.trials.products import make_dataset
+    from spared_bench.trials.raw_slides import read_raw_slides
 
     root = tmp_path_factory.mktemp("prepared") / "workspace"
     bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")
-    make_dataset(bench, "toy")  # whose patches a fresh interpreter would cut in each of many tests
+    slides = read_raw_slides(bench, "toy")
+    make_dataset(bench, "toy", slides=lambda: slides)
+    check_slides(bench, "toy", lambda: slides)
+    make_pictures(bench, "toy", list(slides))
     make_completed(bench, "toy", "none")
     return root
 

@@ -123,6 +123,13 @@ def workspace(prepared_workspace, tmp_path) -> Path:
 
 
 @pytest.fixture
+def prepared_alone(workspace: Path) -> None:
+    """Take what is made of the toy slides beside the prepared dataset, for tests of making it."""
+    for kind in ("patches", "facts", "checks", "pictures"):
+        shutil.rmtree(workspace / "store" / kind)
+
+
+@pytest.fixture
 def bench(workspace):
     """The toy protocol on that workspace."""
     from spared_bench.api import make_bench

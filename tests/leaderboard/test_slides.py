@@ -19,6 +19,8 @@ from spared_bench.store.imports import write_mark
 from spared_bench.trials.checks import CHECKS, FOUND
 from spared_bench.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 
 def opened(text: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(text)))

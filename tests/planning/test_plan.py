@@ -16,6 +16,8 @@ from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 
 def trial(key, validation_mse=math.nan, status="ok"):
     return TrialResult(key, status, "toy@1", "d", "c", "p", validation_mse=validation_mse)

@@ -20,6 +20,8 @@ from tests import made_slides
 from tests.accessibility import faults
 from tests.conftest import TOY_PLUGIN
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 TITLES = [
     "Slides",
     "Spots per slide",

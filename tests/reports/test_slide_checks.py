@@ -28,6 +28,8 @@ from tests import made_slides
 from tests.board_samples import board_rows, trial
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 PLUGIN = """
 import sys
 from pathlib import Path

@@ -15,6 +15,8 @@ from spared_bench.trials.blind import prepared_here
 from spared_bench.trials.checks import stored_checks
 from tests.conftest import TOY_PROTOCOL
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 PLUGIN = """
 import os
 from pathlib import Path

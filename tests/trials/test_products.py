@@ -18,6 +18,8 @@ from spared_bench.trials.completed import completed, completed_target, make_comp
 from spared_bench.trials.products import make_dataset, prepare, prepared_table
 from spared_bench.trials.runner import run_trial
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 
 @pytest.fixture(autouse=True)
 def nothing_read():

@@ -22,6 +22,8 @@ from spared_bench.trials.raw_slides import read_raw_slides
 from spared_bench.trials.stains import STAINS
 from spared_bench.trials.views import make_cut, make_view
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Bench:

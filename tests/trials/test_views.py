@@ -21,6 +21,8 @@ from spared_bench.trials.products import cut_all_patches, prepare
 from spared_bench.trials.runner import run_trial
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 PLUGIN = Path(__file__).parents[1] / "view_plugin.py"
 REGION = View(scale=3, size=16)
 

@@ -252,6 +252,43 @@ def check_visium(diameter: float, pitch: float, where: Path, told: str, pitch_um
         )
 
 
+def check_microns(told: float, by_lattice: float, where: Path) -> None:
+    """Refuse ``microns_per_pixel`` of a slide that is not what the lattice of its spots tells.
+
+    Parameters
+    ----------
+    told, by_lattice : float
+        Of a full-resolution pixel; 0 is unknown.
+    where : Path
+
+    Raises
+    ------
+    ContractError
+    """
+    if told and by_lattice and not 0.9 < told / by_lattice < 1.1:
+        raise ContractError(
+            f"'microns_per_pixel' of {where} is {told:.4g}, but by the distance of its spots a"
+            f" pixel measures {by_lattice:.4g} um: scale factors and positions are of different"
+            " slides. Take both from one."
+        )
+
+
+def given_or_told(given: float, told: float, where: Path) -> float:
+    """Return the um per pixel that a description gives, else ``microns_per_pixel`` of a slide.
+
+    Raises
+    ------
+    ContractError
+        If they contradict each other.
+    """
+    if given and told and not 0.9 < given / told < 1.1:
+        raise ContractError(
+            f"`um_per_px` {given:.4g} contradicts 'microns_per_pixel' of {where}, which is"
+            f" {told:.4g}. Correct one of them."
+        )
+    return given or told
+
+
 def check_um_per_px(um_per_px: float, diameter: float, by_lattice: float, where: Path) -> None:
     """Refuse a size of pixels that contradicts the lattice or any spot.
 

@@ -67,7 +67,8 @@ def read_spatialdata(
     layer : str
         Where the raw counts are in the table; ``X`` by default.
     um_per_px : float
-        Of the image; 0: by the lattice of Visium, whose spots are 100 um apart; else unknown.
+        Of the image; 0: by the lattice of Visium, whose spots are 100 um apart, or of Visium HD,
+        whose bins tell their side by their names; else unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
     label : str

@@ -766,6 +766,52 @@ def test_a_size_of_pixels_that_no_spot_fits_is_refused_without_an_array_too(adat
             read_anndata(path, um_per_px=um_per_px)
 
 
+def bins(adata, um=8, **factors):
+    """Make the spots bins of Visium HD, of 0.5 um per pixel."""
+    places = np.array([(row, column) for row in range(8) for column in range(8)])
+    adata.obs_names = [f"s_{um:03d}um_{row:05d}_{column:05d}-1" for row, column in places]
+    adata.obs["array_row"], adata.obs["array_col"] = places.T
+    adata.obsm["spatial"] = 20.0 + 2 * um * places[:, ::-1]
+    adata.uns["spatial"]["lib"]["scalefactors"] |= {
+        "spot_diameter_fullres": 2.0 * um,
+        "bin_size_um": float(um),
+        "microns_per_pixel": 0.5,
+        **factors,
+    }
+
+
+@pytest.mark.parametrize("um", [8, 16])
+def test_bins_of_visium_hd_tell_the_size_of_a_pixel(adata, tmp_path, um):
+    bins(adata, um)
+    found = read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"]
+    assert found == pytest.approx(0.5)
+    with pytest.raises(ContractError, match=r"`um_per_px` 0\.25 contradicts the coordinates"):
+        read_anndata(written(adata, tmp_path), um_per_px=0.25)
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ({"microns_per_pixel": 0.25}, r"'microns_per_pixel' of .* is 0\.25, but .* 0\.5 um"),
+        ({"spot_diameter_fullres": 8.0}, "would measure 4 um; expected 8 um"),
+    ],
+)
+def test_sizes_of_bins_that_contradict_each_other_are_refused(adata, tmp_path, factors, message):
+    bins(adata, **factors)
+    with pytest.raises(ContractError, match=message):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_bins_that_were_pooled_have_the_pixels_that_are_told(adata, tmp_path):
+    bins(adata, bin_size_um=2.0)
+    adata.obs_names = [f"pool{i}" for i in range(adata.n_obs)]
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0.5
+    with pytest.raises(ContractError, match=r"`um_per_px` 1 contradicts 'microns_per_pixel'"):
+        read_anndata(written(adata, tmp_path), um_per_px=1)
+    adata.uns["spatial"]["lib"]["scalefactors"]["microns_per_pixel"] = "unknown"
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0
+
+
 def test_bins_that_touch_each_other_do_not_overlap(adata, tmp_path):
     places = np.array([(row, column) for row in range(8) for column in range(8)])
     adata.obs["array_row"], adata.obs["array_col"] = places.T

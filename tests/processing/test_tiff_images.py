@@ -435,6 +435,35 @@ def test_a_file_that_begins_with_a_smaller_image_is_refused(tmp_path, pixels, om
         open_image(path)
 
 
+JOINT = '<TileJointInfo FlagJoined="1" Tile1="1" Tile2="2" OverlapX="{}" OverlapY="{}"/>'
+TRESTLE = "Objective Power=20;OverlapsXY={};Background Color=FFFFFF"
+
+
+@pytest.mark.parametrize(
+    ("tag", "told", "is_refused"),
+    [
+        (700, JOINT.format(0, 0) + JOINT.format(12, 0), True),
+        (700, JOINT.format(0, 4), True),
+        (700, JOINT.format(-3, 0), True),
+        (700, JOINT.replace('"', "'").format(100, 0), True),
+        (270, TRESTLE.format("64 64 32 32"), True),
+        (270, TRESTLE.format(" 0 16 0 8"), True),
+        (700, JOINT.format(0, 0), False),
+        (270, TRESTLE.format("0 0 0 0"), False),
+    ],
+)
+def test_tiles_that_overlap_are_not_laid_side_by_side(tmp_path, pixels, tag, told, is_refused):
+    """Ventana tells of them in XMP, Trestle in the description."""
+    stored = (tag, 1, len(told), told.encode(), True) if tag == 700 else (tag, 2, 0, told, True)
+    options = {"extratags": [stored], "metadata": None, "description": None}
+    path = write(tmp_path / "a.bif", pixels, **TILES, **options)
+    if is_refused:
+        with pytest.raises(ImageError, match="tiles that overlap each other"):
+            open_image(path)
+    else:
+        np.testing.assert_array_equal(whole(path), pixels)
+
+
 def test_planes_in_other_files_are_not_taken_from_this_one(tmp_path, pixels):
     # The places of all planes were looked up in the file that was opened: one plane, three times.
     uuid = "urn:uuid:0000000{}-0000-0000-0000-000000000000".format

@@ -19,7 +19,13 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
+from spared_bench.readers.anndata_images import (
+    copies_of,
+    elsewhere,
+    image_in,
+    library_of,
+    of_others,
+)
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
 from spared_bench.readers.filled_places import require_places
 from spared_bench.readers.hdf5_chunks import unwritten_part
@@ -106,10 +112,12 @@ def read_anndata(
         the size that the images in the file tell of.
     """
     adata = open_anndata(path)
+    others: list[str] = []
     if rows is not None:
-        adata = _rows_of(adata, *rows, path)
+        adata, others = _rows_of(adata, *rows, path)
     slide, made = raw_slide_from(adata, layer, path, organism, label, tissue)
-    facts = library_of(adata, library, rows, path)
+    facts = library_of(adata, library, rows, path, others)
+    slide.uns["slide"]["repairs"] += [] if library else of_others(adata.uns, others)
     told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
     copies, untold = copies_of(facts)
@@ -262,17 +270,19 @@ def _without_size(slide: AnnData, path: Path, has_image: bool) -> float:
     return usual
 
 
-def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:
+def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> tuple[AnnData, list[str]]:
+    """Return the rows of one slide, and what the others are called."""
     if column not in adata.obs:
         raise ContractError(
             f"{path} has no obs column {column!r}. {did_you_mean(column, adata.obs.columns)} It"
             f" has: {', '.join(map(str, adata.obs.columns))}."
         )
-    here = (adata.obs[column].astype(str) == value).to_numpy()
+    values = adata.obs[column].astype(str)
+    here = (values == value).to_numpy()
+    known = sorted(values.unique())
     if not here.any():
-        known = sorted(adata.obs[column].astype(str).unique())
         raise ContractError(
             f"obs[{column!r}] of {path} is nowhere {value!r}. {did_you_mean(value, known)} It is:"
             f" {', '.join(known[:10])}."
         )
-    return adata[here].copy()
+    return adata[here].copy(), [name for name in known if name != value]

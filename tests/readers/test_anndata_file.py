@@ -587,6 +587,19 @@ def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp
     assert sizes == {"lib": 22, "other": 25}
 
 
+def test_a_slide_is_not_shown_by_the_library_of_another_one(adata, tmp_path):
+    """Who joins slides may keep the images of the first one only."""
+    adata.obs["batch"] = pd.Categorical(["lib"] * 20 + ["other"] * 44)
+    path = written(adata, tmp_path)
+    facts = read_anndata(path, rows=("batch", "other"), exports=tmp_path).uns["slide"]
+    assert facts["image_path"] == ""
+    assert any("are called lib, as other slides" in told for told in facts["repairs"])
+    for rows, library in ((("batch", "lib"), ""), (("batch", "other"), "lib")):
+        facts = read_anndata(path, rows=rows, library=library, exports=tmp_path).uns["slide"]
+        assert facts["image_path"]
+        assert facts["repairs"] == []
+
+
 @pytest.mark.parametrize(
     "words",
     [("TRUE", "FALSE"), ("true", "false"), ("Yes", "No"), (True, False), (1.0, 0.0), ("T", "F")],

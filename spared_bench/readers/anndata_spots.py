@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _ROUNDING = 1e-6
+_NOISE, _MOST_NOISE = 1e-5, 0.1  # of a count, and of a large one: float32 keeps some 1e-7 of it
+_ROUND = "Round them with `np.rint`, and write the file again."
 #: Columns of ``var`` with ids of genes, in the order in which they are believed.
 _SCANPY = ("gene_ids", "gene_id")
 _IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
@@ -301,7 +303,8 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
         values, var = choices[layer]
         if not _whole(values):
             found = _kind(values, adata.obs_names, var.index)
-            raise CountsError(f"Layer {layer!r} of {path} holds {found}, no raw counts.")
+            advice = f" {_ROUND}" if _nearly_whole(_values(values)) else ""
+            raise CountsError(f"Layer {layer!r} of {path} holds {found}, no raw counts.{advice}")
         return _exact(values, adata.obs_names, var.index, f"{layer!r} of {path}"), var
     if adata.X is not None and _whole(adata.X):
         return _exact(adata.X, adata.obs_names, adata.var_names, f"X of {path}"), adata.var
@@ -311,6 +314,8 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
         found = _kind(adata.X, adata.obs_names, adata.var_names)
     if good:
         advice = f"Raw counts are in {good[0]!r}: write `layer: {good[0]}` in the slide's entry."
+    elif adata.X is not None and _nearly_whole(_values(adata.X)):
+        advice = _ROUND
     else:
         others = f" (nor do {', '.join(choices)})" if choices else ""
         advice = f"It does not hold raw counts{others}: use the file from before normalisation."
@@ -340,6 +345,14 @@ def _whole(matrix: Any) -> bool:
     return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
 
 
+def _nearly_whole(values: np.ndarray) -> bool:
+    """Return whether numbers are counts that were transformed and back, as by log1p and expm1."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all() or not (values >= 0).all():
+        return False
+    whole = np.rint(values)
+    return bool((np.abs(values - whole) <= np.clip(_NOISE * whole, _NOISE, _MOST_NOISE)).all())
+
+
 def _kind(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     """Say what a matrix that holds no counts looks like."""
     values = _values(matrix)
@@ -351,5 +364,11 @@ def _kind(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     if low < 0:
         first = first_place(matrix, values < 0, spots, genes)
         return f"negative values (down to {low:.3g}; {first} first), so it is scaled or centred"
+    if _nearly_whole(values):
+        odd = np.rint(values) != values
+        value = f"{values.flat[np.flatnonzero(odd)[0]]:.9g}"
+        return (
+            f"whole numbers but for rounding ({value} for {first_place(matrix, odd, spots, genes)})"
+        )
     like = "is log-normalised" if high < 25 else "is normalised"
     return f"fractions (up to {high:.3g}), so it {like}"

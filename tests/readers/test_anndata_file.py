@@ -107,6 +107,22 @@ def test_log_normalised_values_without_any_counts_are_refused(adata, tmp_path):
         read_anndata(path, layer="scaled")
 
 
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+@pytest.mark.parametrize("layer", ["", "back"])
+def test_counts_that_were_transformed_and_back_are_to_be_rounded(adata, tmp_path, form, layer):
+    noisy = np.expm1(np.log1p(adata.X.toarray() * 700))
+    assert (noisy != np.rint(noisy)).any()
+    adata.layers["back"] = adata.X = form(noisy)
+    said = r"holds whole numbers but for rounding \([\d.]+ for gene '\w+' of spot .*Round them with"
+    with pytest.raises(CountsError, match=said):
+        read_anndata(written(adata, tmp_path), layer=layer)
+    adata.layers["back"] = adata.X = np.rint(adata.X)
+    assert read_anndata(written(adata, tmp_path), layer=layer).X.sum() == np.rint(noisy).sum()
+    adata.layers["back"] = adata.X = form(noisy * 1.0006)
+    with pytest.raises(CountsError, match=r"holds fractions \(up to"):
+        read_anndata(written(adata, tmp_path), layer=layer)
+
+
 def test_counts_in_raw_are_found(adata, tmp_path):
     adata.raw = adata
     path = written(log_normalised(adata), tmp_path)

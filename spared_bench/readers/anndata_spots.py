@@ -39,6 +39,11 @@ _Y_FIRST = {("y", "x"), ("r", "c"), ("height", "width"), ("at", "on"), ("at", "o
             ("atitude", "ongitude"), ("1", "0")}  # fmt: skip
 #: Layers whose names say that they hold raw counts.
 _RAW = {"count", "counts", "raw", "rawcount", "rawcounts", "umi", "umis"}
+#: Columns of ``obs`` in which others keep x and y, in small letters.
+_IN_OBS = (
+    ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("pixel_x", "pixel_y"), ("imagecol", "imagerow"),
+    ("x_centroid", "y_centroid"), ("x_pixel", "y_pixel"), ("x", "y"),
+)  # fmt: skip
 _KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
@@ -164,6 +169,7 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
         raise CoordinateError(
             f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
             f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}{shape}."
+            f" {_maybe_there(adata)}".rstrip()
         )
     if not adata.n_obs:
         raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
@@ -175,6 +181,28 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
             " these spots, or correct them."
         )
     return centres
+
+
+def _maybe_there(adata: AnnData) -> str:
+    """Say where coordinates may be that are not in their place; empty where nothing is like it."""
+    for name in (SPATIAL, *adata.obsm):
+        sides = np.shape(adata.obsm.get(name, ()))[1:]
+        if SPATIAL in str(name).casefold() and sides in ((2,), (3,)):
+            part = "" if sides == (2,) else ", of which the first two may be x and y"
+            taken = f"adata.obsm[{str(name)!r}]{'' if sides == (2,) else '[:, :2]'}"
+            return (
+                f"There is obsm[{str(name)!r}]{part}: if it is that, write the file again after"
+                f" `adata.obsm['spatial'] = {taken}`."
+            )
+    known = {str(name).casefold(): str(name) for name in adata.obs}
+    for x, y in _IN_OBS:
+        if x in known and y in known:
+            pair = f"{known[x]!r}, {known[y]!r}"
+            return (
+                f"There are obs columns {pair}: if these are x and y, write the file again after"
+                f" `adata.obsm['spatial'] = adata.obs[[{pair}]].to_numpy()`."
+            )
+    return ""
 
 
 def x_first(coordinates: Any) -> Any:

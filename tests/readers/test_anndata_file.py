@@ -387,6 +387,28 @@ def test_impossible_positions_are_refused(adata, tmp_path, spoil, message):
         read_anndata(written(adata, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("keep", "advice"),
+    [
+        (lambda a, xy: a.obsm.update(X_spatial=xy), r"= adata\.obsm\['X_spatial'\]`"),
+        (lambda a, xy: a.obsm.update(Spatial=xy), r"= adata\.obsm\['Spatial'\]`"),
+        (
+            lambda a, xy: a.obsm.update(spatial=np.column_stack([xy, xy[:, 0]])),
+            r"= adata\.obsm\['spatial'\]\[:, :2\]`",
+        ),
+        (
+            lambda a, xy: a.obs.insert(0, "Y", xy[:, 1]) or a.obs.insert(0, "X", xy[:, 0]),
+            r"= adata\.obs\[\['X', 'Y'\]\]\.to_numpy\(\)`",
+        ),
+        (lambda a, xy: a.obsm.update(umap=xy), r"keys \['umap'\]\.$"),
+    ],
+)
+def test_coordinates_in_another_place_are_named(adata, tmp_path, keep, advice):
+    keep(adata, adata.obsm.pop("spatial"))
+    with pytest.raises(CoordinateError, match=rf"has no spot coordinates: .*{advice}"):
+        read_anndata(written(adata, tmp_path))
+
+
 def test_a_file_without_spots_is_refused(adata, tmp_path):
     with pytest.raises(CountsError, match="holds no spots"):
         read_anndata(written(adata[:0].copy(), tmp_path))

@@ -235,6 +235,20 @@ def test_barcodes_with_another_suffix_are_of_another_slide(folder):
         read_space_ranger(folder)
 
 
+@pytest.mark.parametrize(
+    "mark", ["aggregation.csv", "aggr_tissue_positions.csv", "aggr_tissue_positions_list.csv"]
+)
+def test_slides_that_were_put_together_lead_to_each_of_them(folder, mark):
+    # The advice was to copy the scale factors of one of them to where those of all were looked for.
+    (folder / mark).write_text("library_id")
+    assert read_space_ranger(folder).n_obs
+    (folder / "spatial").rename(folder / "A")
+    for name in ("A", "B"):
+        shutil.copytree(folder / "A", folder / "spatial" / name)
+    with pytest.raises(MissingFileError, match=rf"several slides \(A, B\), .*as {mark} tells\."):
+        read_space_ranger(folder)
+
+
 def test_missing_scale_factors_are_named(folder):
     (folder / "spatial" / "scalefactors_json.json").unlink()
     with pytest.raises(MissingFileError, match=r"no scale factors at .*scalefactors_json\.json"):

@@ -27,6 +27,7 @@ _SPOT_UM = (55.0, 65.0)  # of Visium, as measured and as Space Ranger has it
 _SLACK = 1.25  # of lengths: arrays are stretched when they are printed and registered
 _SPOTS_UM = (1.0, 300.0)  # of any technology whose spots are predicted from patches
 _SPARSE = 20.0  # diameters from a spot to the next: more is another unit, not a sparse array
+_AT_EDGE = 1 / 3  # of the spots; more are not there where an image was cropped
 _TOLERANCE = 0.02  # of the sizes of images, beside a pixel for rounding
 
 
@@ -136,7 +137,7 @@ def check_on_image(
     scale: float,
     columns: str = "pxl_row_in_fullres and pxl_col_in_fullres",
 ) -> None:
-    """Refuse a slide whose spots are not on its image; see whether swapping x and y would help."""
+    """Refuse a slide whose spots are not on its image; see what would help."""
     from spared_bench.processing.images import image_size
 
     size = np.array(image_size(image), dtype=np.float64)
@@ -144,17 +145,28 @@ def check_on_image(
     outside = ((centres < 0) | (centres > size)).any(axis=1)
     if not outside.any():
         return
-    turned = ((centres >= 0) & (centres <= size[::-1])).all()
-    hint = (
-        f"With x and y exchanged all of them fit: swap {columns}."
-        if turned
-        else "The image is of another slide, or its scale is wrong."
-    )
+    width = float(slide.uns.get("slide", {}).get("spot_diameter_px", 0.0)) * scale
+    away = np.maximum(-centres, centres - size).max(axis=1)
+    hints = []
+    if _inside(centres[:, ::-1], size):
+        hints.append(f"With x and y exchanged all of them fit: swap {columns}.")
+    if _inside(centres * (1, -1), size):
+        hints.append("With -y in the place of y all of them fit: their y axis points upwards.")
+    if (away <= width).all() and outside.mean() <= _AT_EDGE:
+        hints.append(
+            "All of them lie within a spot of its edge: if it was cropped there, leave these spots"
+            " out (0 in `in_tissue` does), or give the whole image."
+        )
+    hint = " ".join(hints) or "The image is of another slide, or its scale is wrong."
     x, y = centres[np.flatnonzero(outside)[0]]
     raise CoordinateError(
         f"{int(outside.sum())} of {len(centres)} spots lie outside the image {image}, which is"
         f" {size[0]:.0f} x {size[1]:.0f} pixels: one is at x={x:.1f}, y={y:.1f}. {hint}"
     )
+
+
+def _inside(centres: np.ndarray, size: np.ndarray) -> bool:
+    return bool(((centres >= 0) & (centres <= size)).all())
 
 
 def check_apart(centres: np.ndarray, pitch: float, where: Path) -> None:

@@ -325,6 +325,35 @@ def test_swapped_coordinates_are_told_from_another_image(folder):
         read_space_ranger(folder)
 
 
+@pytest.mark.parametrize("side", ["left", "top", "right", "bottom"])
+def test_spots_that_a_cropped_image_lacks_are_told_from_another_image(folder, side):
+    """Of Visium HD, bins that are half on what was cropped are kept by spatialdata."""
+    path = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    axis = "pxl_col_in_fullres" if side in ("left", "right") else "pxl_row_in_fullres"
+    step = table[axis].min() + 1 if side in ("left", "top") else table[axis].max() - 1
+    if side in ("left", "top"):
+        table[axis] -= step
+    table.to_csv(path, index=False)
+    image = Image.open(folder / "spatial" / "tissue_hires_image.png")
+    scale = json.loads((folder / "spatial" / "scalefactors_json.json").read_text())
+    step = round(step * scale["tissue_hires_scalef"])
+    box = {"right": (0, 0, step, image.height), "bottom": (0, 0, image.width, step)}
+    image.crop(box.get(side, (0, 0, *image.size))).save(image.filename)
+    (folder / "spatial" / "tissue_lowres_image.png").unlink()
+    with pytest.raises(CoordinateError, match="within a spot of its edge: if it was cropped there"):
+        read_space_ranger(folder)
+
+
+def test_a_y_axis_that_points_upwards_is_told(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    table["pxl_row_in_fullres"] *= -1
+    table.to_csv(path, index=False)
+    with pytest.raises(CoordinateError, match="With -y in the place of y all of them fit"):
+        read_space_ranger(folder)
+
+
 def test_swapped_array_columns_are_refused(folder):
     exchange(folder / "spatial" / "tissue_positions.csv", "array_row", "array_col")
     with pytest.raises(CoordinateError, match=r"do not lie on Visium's lattice.*are swapped"):

@@ -80,7 +80,8 @@ def check_copies(copies: Sequence[ImageCopy], where: Path) -> None:
             hint = (
                 "Exchange the two factors: then they agree."
                 if _agree(*swapped, one.slack + other.slack)
-                else "A factor is wrong, or one of them shows another slide, or was cropped."
+                else "A factor is wrong, or one of them shows another slide, or was cropped:"
+                " correct the factor, or take away the image that does not show all of this slide."
             )
             raise ImageError(
                 f"The {one.name} and the {other.name} image of {where} contradict each other:"

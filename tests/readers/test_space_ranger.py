@@ -658,6 +658,25 @@ def test_a_folder_beside_the_right_one_leads_to_it(folder, tmp_path_factory):
             read_space_ranger(wrong)
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "cell_feature_matrix.h5",
+        "cell_feature_matrix/matrix.mtx.gz",
+        "filtered_feature_cell_matrix.h5",
+        "segmented_outputs/filtered_feature_cell_matrix.h5",
+        "cell_by_gene.csv",
+        "S1_exprMat_file.csv.gz",
+    ],
+)
+def test_counts_of_single_cells_are_not_to_be_renamed(tmp_path, cells):
+    # The advice was to copy them to the name of those of spots, which have other names.
+    (tmp_path / cells).parent.mkdir(exist_ok=True)
+    (tmp_path / cells).touch()
+    with pytest.raises(MissingFileError, match=r"holds counts of single cells.*`format: h5ad`"):
+        read_space_ranger(tmp_path)
+
+
 def two_genomes(folder, ids, genomes=None):
     with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:
         features = file["matrix/features"]

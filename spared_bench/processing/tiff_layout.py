@@ -8,6 +8,7 @@ it leaves open is refused; only pages of fluorescence images are stains without 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,9 @@ _JPEGS = (6, 7)
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLE_VALUE = 281
+_DESCRIPTION, _XMP = 270, 700
+#: Of one tile with the next in Ventana's XML, or of each level in Trestle's description.
+_OVERLAP = re.compile(rb"Overlap(?:sXY|X|Y)\s*=[\s\"']*-?[\d\s]*[1-9]")
 _COLOURS, _EIGHT_BITS = 3, 255
 _ENDS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 
@@ -44,6 +48,7 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
         If it holds several images, or its channels are not described as colours, or as others.
     """
     series = tiff.series[0]
+    _check_apart(series.keyframe.aspage(), path)
     extent: dict[str, int] = {}
     for axis, n in zip(series.axes, series.shape, strict=True):
         extent[axis] = extent.get(axis, 1) * n  # unnamed axes have one letter
@@ -73,6 +78,20 @@ def planes_of(tiff: Any, path: Path, fluorescence: bool) -> list[Any]:
         raise unclear(path, f"planes that lie in other files ({', '.join(elsewhere)})")
     pages = [page.aspage() for page in pages[: max(planes, 1)]]
     return pages if fluorescence else _in_order(tiff, pages, path)
+
+
+def _check_apart(page: Any, path: Path) -> None:
+    """Refuse tiles that overlap, which would lie side by side: the farther right, the more off."""
+    told = (page.tags.get(tag) for tag in (_DESCRIPTION, _XMP))
+    texts = [tag.value for tag in told if tag is not None]
+    if any(
+        _OVERLAP.search(text if isinstance(text, bytes) else str(text).encode()) for text in texts
+    ):
+        raise unclear(
+            path,
+            "tiles that overlap each other, as some scanners write them (BIF of Ventana, Trestle),"
+            " and are not put together here",
+        )
 
 
 def _check_chain(tiff: Any, path: Path) -> None:

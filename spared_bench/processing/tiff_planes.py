@@ -32,6 +32,7 @@ _SECTOR = 4096  # bytes; what an interrupted copy leaves unwritten is as long at
 _END_OF_JPEG = b"\xff\xd9"
 #: In the coded data of a JPEG nothing follows FF but a stuffed zero, a fill byte or a restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_ANY_MARKER, _RESTART = re.compile(rb"\xff[^\x00\xff]"), re.compile(rb"\xff[\xd0-\xd7]")
 _HOLE, _LONG_HOLE = bytes(64), bytes(512)
 _IF_WHOLE = " (if the file is whole, write it again with the compression deflate or LZW)"  # JPEG XR
 #: LZW, PackBits and zstd have no checksum, either, and code a run of zeros by less than itself.
@@ -193,7 +194,7 @@ class Plane:
             used = ((height - 1) * self._width + width) * self.samples * self._dtype.itemsize
             self._check_written(offset, min(used, count), where)
         else:
-            self._check_complete(data, where)
+            self._check_complete(data, where, is_last=index == len(self._offsets) - 1)
         tables = {"jpegtables": self._tables, "jpegheader": self._header}
         try:
             pixels = self._decode(data, self._first + index, **tables)[0]
@@ -210,7 +211,7 @@ class Plane:
             return as_rgb(pixels[0, :height], data)
         return pixels[0, :height]
 
-    def _check_complete(self, data: bytes, where: str) -> None:
+    def _check_complete(self, data: bytes, where: str, is_last: bool) -> None:
         """Find what decoders forgive."""
         end = data.rstrip(b"\0")
         if self._compression != _JPEG:
@@ -222,7 +223,8 @@ class Plane:
             if (self._is_picture_codec or self._compression in _UNCHECKED) and _LONG_HOLE in end:
                 raise self._damaged(where, f"a part of its data is 0{_IF_WHOLE}")
             return
-        if self._header is not None:  # of NDPI, whose pieces are parts of one JPEG
+        if self._header is not None:
+            self._check_piece(data, self._header, where, is_last)
             return
         if not end.endswith(_END_OF_JPEG):
             raise self._damaged(where, "the JPEG has no end")
@@ -231,7 +233,20 @@ class Plane:
             raise self._damaged(where, "a part of its data is 0")
         marker = _MARKER.search(end, scan)
         if _HOLE in end or marker is None or marker.start() != len(end) - 2:
-            self._check_jpeg(end, where)
+            self._check_jpeg(end if self._tables is None else self._tables[:-2] + end[2:], where)
+
+    def _check_piece(self, data: bytes, header: bytes, where: str, is_last: bool) -> None:
+        """Find it in a piece of NDPI, whose one JPEG is read from a restart marker to the next."""
+        coded, end = data[:-2], data[-2:]
+        if is_last:
+            coded, end, _ = data.partition(_END_OF_JPEG)
+        is_ended = end == _END_OF_JPEG if is_last else _RESTART.fullmatch(end)
+        if not is_ended or _ANY_MARKER.search(coded):
+            raise self._damaged(where, "a marker of its JPEG is missing, or stands in its data")
+        if _LONG_HOLE in coded and self._codes_no_zeros(header):
+            raise self._damaged(where, "a part of its data is 0")
+        if _HOLE in coded:
+            self._check_jpeg(header + coded + _END_OF_JPEG, where)
 
     def _codes_no_zeros(self, header: bytes) -> bool:
         """Whether no block of a JPEG is all 0; its tables may stand in the TIFF alone."""
@@ -246,14 +261,13 @@ class Plane:
         # Of one sample there is one table that is used, and it is not known here which.
         return any(found) if self.samples > 1 else bool(found) and all(found)
 
-    def _check_jpeg(self, data: bytes, where: str) -> None:
+    def _check_jpeg(self, whole: bytes, where: str) -> None:
         """Decode with a library that tells of damage; slow, so only where there is a sign of it."""
         try:
             import pyvips
         except (ImportError, OSError):
             return
         require_threads(self._file.path)
-        whole = data if self._tables is None else self._tables[:-2] + data[2:]
         try:
             pyvips.Image.jpegload_buffer(whole, access="sequential", fail_on="warning").avg()
         except pyvips.Error as error:

@@ -7,8 +7,10 @@ full-resolution image, stand in ``obsm["spatial"]`` as (x, y); the size of a spo
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import (
@@ -17,7 +19,13 @@ from spared_bench.errors import (
     MissingFileError,
     did_you_mean,
 )
-from spared_bench.readers.anndata_images import copies_of, elsewhere, image_in, library_of
+from spared_bench.readers.anndata_images import (
+    copies_of,
+    elsewhere,
+    image_in,
+    library_of,
+    of_others,
+)
 from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
 from spared_bench.readers.filled_places import require_places
 from spared_bench.readers.hdf5_chunks import unwritten_part
@@ -27,16 +35,19 @@ from spared_bench.readers.scale import (
     PITCH_UM,
     check_apart,
     check_copies,
+    check_microns,
     check_overlap,
     check_stretched,
     check_um_per_px,
     check_visium,
+    given_or_told,
     scale_by_copies,
 )
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_BIN = re.compile(r"s_(\d{3})um_\d{5}_\d{5}")  # s_008um_00123_00045-1
 _USUAL_SPOT = 0.55  # of the distance to the next, on Visium
 
 
@@ -72,7 +83,8 @@ def read_anndata(
         Full-resolution pixels; 0: as the file says. Where neither says it, and there is no image,
         55 % of the distance to the next spot.
     um_per_px : float
-        0: by the lattice of Visium, whose spots are 100 um apart; else unknown.
+        0: by the lattice of Visium, whose spots are 100 um apart, or of Visium HD, whose bins
+        tell their side by their names; else as the file says; else unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the file has several genomes.
     label : str
@@ -100,16 +112,19 @@ def read_anndata(
         the size that the images in the file tell of.
     """
     adata = open_anndata(path)
+    others: list[str] = []
     if rows is not None:
-        adata = _rows_of(adata, *rows, path)
+        adata, others = _rows_of(adata, *rows, path)
     slide, made = raw_slide_from(adata, layer, path, organism, label, tissue)
-    facts = library_of(adata, library, rows, path)
+    facts = library_of(adata, library, rows, path, others)
+    slide.uns["slide"]["repairs"] += [] if library else of_others(adata.uns, others)
     told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
     copies, untold = copies_of(facts)
     if not diameter > 0:
         diameter = _without_size(slide, path, image is not None or bool(copies))
-    um_per_px = check_scale(slide, diameter, um_per_px, path, from_pixels=made)
+    told_um = _length(facts["scalefactors"].get("microns_per_pixel", 0))
+    um_per_px = check_scale(slide, diameter, um_per_px, path, from_pixels=made, told_um=told_um)
     where = Path(f"{path}, uns['spatial']")
     check_copies(list(copies.values()), where)
     if image is not None:
@@ -161,12 +176,35 @@ def open_anndata(path: Path) -> AnnData:
     return adata
 
 
+def _side_of_bins(names: Iterable[str]) -> float:
+    """Return the um that names of Visium HD tell of their bins' side; 0 for other names.
+
+    Who pools bins gives them other names, and may leave their first size in the scale factors.
+    """
+    found = {match and match[1] for match in map(_BIN.search, names)}
+    side = found.pop() if len(found) == 1 else None
+    return float(side) if side else 0.0
+
+
+def _length(value: Any) -> float:
+    """Return a factor that is a positive number; 0 for another, which tells nothing."""
+    found = number(value)
+    return found if 0 < found < float("inf") else 0.0
+
+
 def check_scale(
-    slide: AnnData, diameter: float, um_per_px: float, path: Path, *, from_pixels: bool = False
+    slide: AnnData,
+    diameter: float,
+    um_per_px: float,
+    path: Path,
+    *,
+    from_pixels: bool = False,
+    told_um: float = 0.0,
 ) -> float:
     """Refuse a slide whose spots, their distances and its pixels contradict each other.
 
-    Return the um per pixel: as given, else by the lattice of Visium, else 0.
+    Return the um per pixel: as given, else by the lattice of Visium or Visium HD, else as told,
+    else 0.
 
     Parameters
     ----------
@@ -177,6 +215,8 @@ def check_scale(
         For the message.
     from_pixels : bool
         Whether array positions were made from pixels, so that they tell of no array.
+    told_um : float
+        The um per pixel that the slide says; 0 is unknown.
 
     Raises
     ------
@@ -200,10 +240,16 @@ def check_scale(
             check_stretched(array, steps, path)
     pitch = 2 * columns if kind == "hexagonal" else nearest
     check_overlap(diameter, pitch, path, "`spot_diameter_px`")
-    if kind == "hexagonal":
-        check_visium(diameter, pitch, path, told, PITCH_UM)
-    by_lattice = PITCH_UM / pitch if kind == "hexagonal" else 0.0
+    side_um = _side_of_bins(slide.obs_names) if kind == "square" else 0.0
+    pitch_um = PITCH_UM if kind == "hexagonal" else side_um
+    if pitch_um:
+        check_visium(diameter, pitch, path, told, pitch_um)
+    by_lattice = pitch_um / (columns if kind == "square" else pitch) if pitch_um else 0.0
     check_um_per_px(um_per_px, diameter, by_lattice, path)
+    check_microns(told_um, by_lattice, path)
+    if not by_lattice:
+        um_per_px = given_or_told(um_per_px, told_um, path)
+        check_um_per_px(um_per_px, diameter, 0.0, path)
     return um_per_px or by_lattice
 
 
@@ -224,17 +270,19 @@ def _without_size(slide: AnnData, path: Path, has_image: bool) -> float:
     return usual
 
 
-def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> AnnData:
+def _rows_of(adata: AnnData, column: str, value: str, path: Path) -> tuple[AnnData, list[str]]:
+    """Return the rows of one slide, and what the others are called."""
     if column not in adata.obs:
         raise ContractError(
             f"{path} has no obs column {column!r}. {did_you_mean(column, adata.obs.columns)} It"
             f" has: {', '.join(map(str, adata.obs.columns))}."
         )
-    here = (adata.obs[column].astype(str) == value).to_numpy()
+    values = adata.obs[column].astype(str)
+    here = (values == value).to_numpy()
+    known = sorted(values.unique())
     if not here.any():
-        known = sorted(adata.obs[column].astype(str).unique())
         raise ContractError(
             f"obs[{column!r}] of {path} is nowhere {value!r}. {did_you_mean(value, known)} It is:"
             f" {', '.join(known[:10])}."
         )
-    return adata[here].copy()
+    return adata[here].copy(), [name for name in known if name != value]

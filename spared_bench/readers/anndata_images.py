@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +35,19 @@ _OTHERS = {"aligned", "cytassist", "detected", "fiducials"}
 
 
 def library_of(
-    adata: AnnData, library: str, rows: tuple[str, str] | None, path: Path
+    adata: AnnData,
+    library: str,
+    rows: tuple[str, str] | None,
+    path: Path,
+    others: Collection[str] = (),
 ) -> Mapping[str, Any]:
-    """Return the images and scale factors of one library; empty ones where the file has none."""
+    """Return the images and scale factors of one library; empty ones where the file has none.
+
+    Nor has it any of a slide where all are called as other slides are.
+    """
     libraries = _libraries(adata.uns.get("spatial", {}))
+    if not library and of_others(adata.uns, others):
+        libraries = {}
     if library and library not in libraries:
         raise ContractError(
             f"{path} has no library {library!r}. {did_you_mean(library, libraries)} It has:"
@@ -55,6 +64,21 @@ def library_of(
         )
     chosen = libraries[library] if library else next(iter(libraries.values()), {})
     return {key: _mapping(_mapping(chosen, path).get(key, {}), path) for key in _OF_A_LIBRARY}
+
+
+def of_others(uns: Mapping[str, Any], others: Collection[str]) -> list[str]:
+    """Say so where each library of a file is called as another slide in it is.
+
+    Who joins slides may keep those of the first one only.
+    """
+    libraries = list(map(str, _libraries(uns.get("spatial", {}))))
+    if not libraries or not set(libraries) <= set(others):
+        return []
+    return [
+        f"Images and scale factors of the file are called {', '.join(libraries)}, as other slides"
+        " in it, and were not used. If they are of this slide, too, write"
+        f" `library: {libraries[0]}` in its entry; else give its `image` and `spot_diameter_px`."
+    ]
 
 
 def _libraries(found: Any) -> Mapping[str, Any]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _ROUNDING = 1e-6
+_NOISE, _MOST_NOISE = 1e-5, 0.1  # of a count, and of a large one: float32 keeps some 1e-7 of it
+_ROUND = "Round them with `np.rint`, and write the file again."
 #: Columns of ``var`` with ids of genes, in the order in which they are believed.
 _SCANPY = ("gene_ids", "gene_id")
 _IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
@@ -37,6 +39,11 @@ _Y_FIRST = {("y", "x"), ("r", "c"), ("height", "width"), ("at", "on"), ("at", "o
             ("atitude", "ongitude"), ("1", "0")}  # fmt: skip
 #: Layers whose names say that they hold raw counts.
 _RAW = {"count", "counts", "raw", "rawcount", "rawcounts", "umi", "umis"}
+#: Columns of ``obs`` in which others keep x and y, in small letters.
+_IN_OBS = (
+    ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("pixel_x", "pixel_y"), ("imagecol", "imagerow"),
+    ("x_centroid", "y_centroid"), ("x_pixel", "y_pixel"), ("x", "y"),
+)  # fmt: skip
 _KINDS = ("feature_types", "feature_type")  # scanpy's, and 10x Genomics'
 
 
@@ -162,6 +169,7 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
         raise CoordinateError(
             f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
             f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}{shape}."
+            f" {_maybe_there(adata)}".rstrip()
         )
     if not adata.n_obs:
         raise CountsError(f"{path} holds no spots. Check which rows were kept when it was written.")
@@ -173,6 +181,28 @@ def _centres(adata: AnnData, path: Path) -> np.ndarray:
             " these spots, or correct them."
         )
     return centres
+
+
+def _maybe_there(adata: AnnData) -> str:
+    """Say where coordinates may be that are not in their place; empty where nothing is like it."""
+    for name in (SPATIAL, *adata.obsm):
+        sides = np.shape(adata.obsm.get(name, ()))[1:]
+        if SPATIAL in str(name).casefold() and sides in ((2,), (3,)):
+            part = "" if sides == (2,) else ", of which the first two may be x and y"
+            taken = f"adata.obsm[{str(name)!r}]{'' if sides == (2,) else '[:, :2]'}"
+            return (
+                f"There is obsm[{str(name)!r}]{part}: if it is that, write the file again after"
+                f" `adata.obsm['spatial'] = {taken}`."
+            )
+    known = {str(name).casefold(): str(name) for name in adata.obs}
+    for x, y in _IN_OBS:
+        if x in known and y in known:
+            pair = f"{known[x]!r}, {known[y]!r}"
+            return (
+                f"There are obs columns {pair}: if these are x and y, write the file again after"
+                f" `adata.obsm['spatial'] = adata.obs[[{pair}]].to_numpy()`."
+            )
+    return ""
 
 
 def x_first(coordinates: Any) -> Any:
@@ -301,7 +331,8 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
         values, var = choices[layer]
         if not _whole(values):
             found = _kind(values, adata.obs_names, var.index)
-            raise CountsError(f"Layer {layer!r} of {path} holds {found}, no raw counts.")
+            advice = f" {_ROUND}" if _nearly_whole(_values(values)) else ""
+            raise CountsError(f"Layer {layer!r} of {path} holds {found}, no raw counts.{advice}")
         return _exact(values, adata.obs_names, var.index, f"{layer!r} of {path}"), var
     if adata.X is not None and _whole(adata.X):
         return _exact(adata.X, adata.obs_names, adata.var_names, f"X of {path}"), adata.var
@@ -311,6 +342,8 @@ def _counts(adata: AnnData, layer: str, path: Path) -> tuple[csr_matrix, Any]:
         found = _kind(adata.X, adata.obs_names, adata.var_names)
     if good:
         advice = f"Raw counts are in {good[0]!r}: write `layer: {good[0]}` in the slide's entry."
+    elif adata.X is not None and _nearly_whole(_values(adata.X)):
+        advice = _ROUND
     else:
         others = f" (nor do {', '.join(choices)})" if choices else ""
         advice = f"It does not hold raw counts{others}: use the file from before normalisation."
@@ -340,6 +373,14 @@ def _whole(matrix: Any) -> bool:
     return bool(np.isfinite(values).all() and (values >= 0).all() and (values % 1 == 0).all())
 
 
+def _nearly_whole(values: np.ndarray) -> bool:
+    """Return whether numbers are counts that were transformed and back, as by log1p and expm1."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all() or not (values >= 0).all():
+        return False
+    whole = np.rint(values)
+    return bool((np.abs(values - whole) <= np.clip(_NOISE * whole, _NOISE, _MOST_NOISE)).all())
+
+
 def _kind(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     """Say what a matrix that holds no counts looks like."""
     values = _values(matrix)
@@ -351,5 +392,11 @@ def _kind(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
     if low < 0:
         first = first_place(matrix, values < 0, spots, genes)
         return f"negative values (down to {low:.3g}; {first} first), so it is scaled or centred"
+    if _nearly_whole(values):
+        odd = np.rint(values) != values
+        value = f"{values.flat[np.flatnonzero(odd)[0]]:.9g}"
+        return (
+            f"whole numbers but for rounding ({value} for {first_place(matrix, odd, spots, genes)})"
+        )
     like = "is log-normalised" if high < 25 else "is normalised"
     return f"fractions (up to {high:.3g}), so it {like}"

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 _H5 = "filtered_feature_bc_matrix.h5"
 _MTX = "filtered_feature_bc_matrix"
+#: Of Xenium, of cells that Space Ranger found, of MERSCOPE and of CosMx.
+_OF_CELLS = (
+    "cell_feature_matrix*", "filtered_feature_cell_matrix*", "*/filtered_feature_cell_matrix*",
+    "cell_by_gene*.csv", "*exprMat_file*",
+)  # fmt: skip
 _PARTS = ("data", "indices", "indptr")
 _TURNED = "matrix.mtx holds spots as rows and genes as columns: it was turned."
 #: How a line of titles begins, where somebody wrote one; "x" and "V1" are R's.
@@ -111,6 +116,14 @@ def _where_else(folder: Path) -> str:
         return f"{advice}{' or '.join(bins)}."
     if good:
         return f"Name {' or '.join(good)}, where there are some."
+    cells = [path for pattern in _OF_CELLS for path in sorted(folder.glob(pattern))]
+    if cells:
+        return (
+            f"{cells[0].name} holds counts of single cells, and spots are read: pool cells, or"
+            " their molecules, into squares of a spot's size, and write an AnnData file with raw"
+            " counts in `X` and the centres of the squares, in pixels of the image, in"
+            ' `obsm["spatial"]`, as `format: h5ad`.'
+        )
     packed = packed_beside(folder, "filtered", "matrix", "outs", "binned", "square_")
     if not packed and list(folder.glob("raw_feature_bc_matrix*")):
         return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."

@@ -27,6 +27,7 @@ _SPOT_UM = (55.0, 65.0)  # of Visium, as measured and as Space Ranger has it
 _SLACK = 1.25  # of lengths: arrays are stretched when they are printed and registered
 _SPOTS_UM = (1.0, 300.0)  # of any technology whose spots are predicted from patches
 _SPARSE = 20.0  # diameters from a spot to the next: more is another unit, not a sparse array
+_AT_EDGE = 1 / 3  # of the spots; more are not there where an image was cropped
 _TOLERANCE = 0.02  # of the sizes of images, beside a pixel for rounding
 
 
@@ -79,7 +80,8 @@ def check_copies(copies: Sequence[ImageCopy], where: Path) -> None:
             hint = (
                 "Exchange the two factors: then they agree."
                 if _agree(*swapped, one.slack + other.slack)
-                else "A factor is wrong, or one of them shows another slide, or was cropped."
+                else "A factor is wrong, or one of them shows another slide, or was cropped:"
+                " correct the factor, or take away the image that does not show all of this slide."
             )
             raise ImageError(
                 f"The {one.name} and the {other.name} image of {where} contradict each other:"
@@ -136,7 +138,7 @@ def check_on_image(
     scale: float,
     columns: str = "pxl_row_in_fullres and pxl_col_in_fullres",
 ) -> None:
-    """Refuse a slide whose spots are not on its image; see whether swapping x and y would help."""
+    """Refuse a slide whose spots are not on its image; see what would help."""
     from spared_bench.processing.images import image_size
 
     size = np.array(image_size(image), dtype=np.float64)
@@ -144,17 +146,28 @@ def check_on_image(
     outside = ((centres < 0) | (centres > size)).any(axis=1)
     if not outside.any():
         return
-    turned = ((centres >= 0) & (centres <= size[::-1])).all()
-    hint = (
-        f"With x and y exchanged all of them fit: swap {columns}."
-        if turned
-        else "The image is of another slide, or its scale is wrong."
-    )
+    width = float(slide.uns.get("slide", {}).get("spot_diameter_px", 0.0)) * scale
+    away = np.maximum(-centres, centres - size).max(axis=1)
+    hints = []
+    if _inside(centres[:, ::-1], size):
+        hints.append(f"With x and y exchanged all of them fit: swap {columns}.")
+    if _inside(centres * (1, -1), size):
+        hints.append("With -y in the place of y all of them fit: their y axis points upwards.")
+    if (away <= width).all() and outside.mean() <= _AT_EDGE:
+        hints.append(
+            "All of them lie within a spot of its edge: if it was cropped there, leave these spots"
+            " out (0 in `in_tissue` does), or give the whole image."
+        )
+    hint = " ".join(hints) or "The image is of another slide, or its scale is wrong."
     x, y = centres[np.flatnonzero(outside)[0]]
     raise CoordinateError(
         f"{int(outside.sum())} of {len(centres)} spots lie outside the image {image}, which is"
         f" {size[0]:.0f} x {size[1]:.0f} pixels: one is at x={x:.1f}, y={y:.1f}. {hint}"
     )
+
+
+def _inside(centres: np.ndarray, size: np.ndarray) -> bool:
+    return bool(((centres >= 0) & (centres <= size)).all())
 
 
 def check_apart(centres: np.ndarray, pitch: float, where: Path) -> None:
@@ -250,6 +263,43 @@ def check_visium(diameter: float, pitch: float, where: Path, told: str, pitch_um
             f" {expected} um. Either the diameter or the coordinates are not in full-resolution"
             " pixels, or of another slide: take both from one run of Space Ranger."
         )
+
+
+def check_microns(told: float, by_lattice: float, where: Path) -> None:
+    """Refuse ``microns_per_pixel`` of a slide that is not what the lattice of its spots tells.
+
+    Parameters
+    ----------
+    told, by_lattice : float
+        Of a full-resolution pixel; 0 is unknown.
+    where : Path
+
+    Raises
+    ------
+    ContractError
+    """
+    if told and by_lattice and not 0.9 < told / by_lattice < 1.1:
+        raise ContractError(
+            f"'microns_per_pixel' of {where} is {told:.4g}, but by the distance of its spots a"
+            f" pixel measures {by_lattice:.4g} um: scale factors and positions are of different"
+            " slides. Take both from one."
+        )
+
+
+def given_or_told(given: float, told: float, where: Path) -> float:
+    """Return the um per pixel that a description gives, else ``microns_per_pixel`` of a slide.
+
+    Raises
+    ------
+    ContractError
+        If they contradict each other.
+    """
+    if given and told and not 0.9 < given / told < 1.1:
+        raise ContractError(
+            f"`um_per_px` {given:.4g} contradicts 'microns_per_pixel' of {where}, which is"
+            f" {told:.4g}. Correct one of them."
+        )
+    return given or told
 
 
 def check_um_per_px(um_per_px: float, diameter: float, by_lattice: float, where: Path) -> None:

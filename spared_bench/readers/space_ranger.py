@@ -30,12 +30,14 @@ from spared_bench.errors import ContractError, CoordinateError, MissingFileError
 from spared_bench.readers.feature_matrix import FeatureMatrix, read_feature_matrix
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
+from spared_bench.readers.nearby import packed
 from spared_bench.readers.positions import read_positions, read_scale_factors, under_tissue
 from spared_bench.readers.scale import (
     PITCH_UM,
     ImageCopy,
     check_apart,
     check_copies,
+    check_microns,
     check_on_image,
     check_um_per_px,
     check_visium,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+_FACTORS, _MOST_TOLD = "scalefactors_json.json", 10
 _AXES = ["array_col", "array_row"]
 #: Space Ranger writes PNG; people convert.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -94,7 +97,7 @@ def read_space_ranger(
     Raises
     ------
     MissingFileError
-        If the counts or the scale factors are missing.
+        If the counts or the scale factors are missing, or are those of several slides.
     CountsError
         If the counts are damaged, no raw counts, or of several genomes of which none is meant.
     CoordinateError
@@ -106,9 +109,10 @@ def read_space_ranger(
         If the size of the image is not that of the slide, or its copies contradict each other.
     """
     spatial = spatial or folder / "spatial"
+    _refuse_aggregate(folder, spatial)
     counts = read_feature_matrix(folder, organism)
     require_counts(counts.matrix, counts.barcodes, counts.ids, f"The matrix of {folder}")
-    factors = read_scale_factors(spatial / "scalefactors_json.json")
+    factors = read_scale_factors(spatial / _FACTORS)
     everywhere = read_positions(spatial)
     kept, positions, left_out = under_tissue(counts.barcodes, everywhere, folder)
     slide, merged = _assemble(counts, kept, positions)
@@ -138,6 +142,25 @@ def read_space_ranger(
     return slide
 
 
+def _refuse_aggregate(folder: Path, spatial: Path) -> None:
+    """Refuse what `spaceranger aggr` makes: counts of several slides, each with its own positions.
+
+    By default it also leaves out reads of the deeper ones.
+    """
+    marks = [folder / "aggregation.csv", *sorted(folder.glob("aggr_tissue_positions*"))]
+    found = next((path for path in marks if path.is_file()), None)
+    if found is None or packed(spatial / _FACTORS).is_file():
+        return
+    parts = sorted(path.parent.name for path in spatial.glob(f"*/{_FACTORS}"))
+    more = ", ..." if len(parts) > _MOST_TOLD else ""
+    slides = f" ({', '.join(parts[:_MOST_TOLD])}{more})" if parts else ""
+    raise MissingFileError(
+        f"{folder} holds counts of several slides{slides}, which `spaceranger aggr` put together,"
+        f" as {found.name} tells. Name the `outs` of each of them, which `spaceranger count` wrote:"
+        " one entry for a slide."
+    )
+
+
 def _scale_of_array(
     slide: AnnData,
     spatial: Path,
@@ -156,12 +179,7 @@ def _scale_of_array(
     check_um_per_px(given, diameter, found, spatial)
     pitch_um = bin_um or PITCH_UM
     check_visium(diameter, pitch_um / found, spatial, "'spot_diameter_fullres'", pitch_um)
-    told_um = factors.get("microns_per_pixel", found)
-    if not 0.9 < told_um / found < 1.1:
-        raise ContractError(
-            f"'microns_per_pixel' of {spatial} is {told_um:.4g}, but by the distance of its spots a"
-            f" pixel measures {found:.4g} um: scale factors and positions are of different slides."
-        )
+    check_microns(factors.get("microns_per_pixel", 0.0), found, spatial)
     return found, []
 
 

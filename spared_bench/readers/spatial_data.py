@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _MOST_CHANNELS = 4
 _TOLERANCE = 0.02  # of radii of circles, and of sides and diagonals of squares
+#: What ``spatialdata.rasterize_bins`` puts before the key of a table. The transformation of its
+#: masks leads from the number of a row and a column to the middle of a bin; others', from an edge.
+_OF_BINS, _TO_MIDDLE = "relabeled_", 0.5
 #: As spatialdata-io calls the image of Space Ranger and its reduced copies.
 _COPY = re.compile(r"(?P<slide>.*?)_?(?P<which>full|fullres|hires|lowres)(_image)?")
 
@@ -67,7 +70,8 @@ def read_spatialdata(
     layer : str
         Where the raw counts are in the table; ``X`` by default.
     um_per_px : float
-        Of the image; 0: by the lattice of Visium, whose spots are 100 um apart; else unknown.
+        Of the image; 0: by the lattice of Visium, whose spots are 100 um apart, or of Visium HD,
+        whose bins tell their side by their names; else unknown.
     organism : str
         ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
     label : str
@@ -209,6 +213,8 @@ def _spots(
         middles, width = _measured(element.loc[names] if names else element, path)
     else:
         middles, width = _measured_labels(element, names, path)
+        if str(key).startswith(_OF_BINS):
+            middles -= _TO_MIDDLE
     if not names:
         raise CountsError(
             f"The table of {path} has no row for these shapes: it annotates"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from spared_bench.errors import ContractError
-from spared_bench.readers.scale import check_overlap, check_um_per_px
+from spared_bench.readers.scale import check_overlap, check_um_per_px, given_or_told
 
 
 def scale_of_grid(
@@ -31,12 +30,7 @@ def scale_of_grid(
     """
     diameter, told_there = factors["spot_diameter_fullres"], factors.get("microns_per_pixel", 0.0)
     check_overlap(diameter, nearest, where, "'spot_diameter_fullres'")
-    if given and told_there and not 0.9 < given / told_there < 1.1:
-        raise ContractError(
-            f"`um_per_px` {given:.4g} contradicts 'microns_per_pixel' of {where}, which is"
-            f" {told_there:.4g}. Correct one of them."
-        )
-    found = given or told_there
+    found = given_or_told(given, told_there, where)
     check_um_per_px(found, diameter, 0.0, where)
     how = "unknown: write `um_per_px: ...` in the slide's entry"
     if found:

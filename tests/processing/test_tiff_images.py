@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import numpy as np
@@ -433,6 +434,86 @@ def test_a_file_that_begins_with_a_smaller_image_is_refused(tmp_path, pixels, om
         tiff.write(pixels, photometric="rgb", **kept)
     with pytest.raises(ImageError, match="its first, of 30 x 20 pixels, is smaller"):
         open_image(path)
+
+
+def ndpi(path, pixels, interval):
+    """Write a slide as Hamamatsu does: one JPEG, and where it restarts; return these places."""
+    pyvips = pytest.importorskip("pyvips")
+    coded = pyvips.Image.new_from_array(pixels).jpegsave_buffer(
+        Q=98, subsample_mode="off", restart_interval=interval, strip=True
+    )
+    scan = coded.index(b"\xff\xda") + 2
+    scan += int.from_bytes(coded[scan : scan + 2], "big")
+    starts = [scan, *(at.end() for at in re.finditer(rb"\xff[\xd0-\xd7]", coded))]
+    starts = [start for start in starts if start >= scan]
+    height, width, _ = pixels.shape
+    place = 12 + len(coded) + len(coded) % 2
+    more = struct.pack(f"<3H{len(starts)}I", 8, 8, 8, *starts) + b"Hamamatsu\0"
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, place), (259, 3, 1, 7)]
+    tags += [(262, 3, 1, 6), (271, 2, 10, place + len(more) - 10), (273, 4, 1, 12)]
+    tags += [(277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(coded)), (530, 3, 2, 65537)]
+    tags += [(65420, 4, 1, 1), (65421, 11, 1, 0x41A00000), (65426, 4, len(starts), place + 6)]
+    parts = [b"II*\0", struct.pack("<Q", place + len(more)), coded.ljust(place - 12, b"\0"), more]
+    parts += [struct.pack("<H", len(tags)), *(struct.pack("<HHII", *tag) for tag in tags)]
+    # The next page, and the upper halves of all values: this kind has 64 bits.
+    path.write_bytes(b"".join(parts) + bytes(8 + 4 * len(tags)))
+    return [12 + start for start in starts]
+
+
+@pytest.mark.parametrize("interval", [5, 25])  # of the 25 blocks in a row
+def test_pieces_of_hamamatsus_jpeg_are_shown(tmp_path, pixels, interval):
+    ndpi(tmp_path / "a.ndpi", pixels, interval)
+    assert np.abs(whole(tmp_path / "a.ndpi").astype(int) - pixels).max() < 16
+
+
+@pytest.mark.parametrize("damage", ["zeros", "marker", "no restart", "restart", "no end"])
+def test_damage_of_a_piece_of_hamamatsus_jpeg_is_no_picture(tmp_path, pixels, damage):
+    path = tmp_path / "a.ndpi"
+    starts = ndpi(path, pixels, 25)
+    data = bytearray(path.read_bytes())
+    middle, last = starts[5], starts[-1]
+    if damage == "zeros":
+        data[middle + 30 : starts[6] - 2] = bytes(starts[6] - 2 - middle - 30)
+    elif damage == "no end":
+        end = data.index(b"\xff\xd9", last)
+        data[end : end + 2] = b"ab"
+    else:
+        at, sign = {"marker": (30, b"\xff\xc4"), "restart": (30, b"\xff\xd3")}.get(
+            damage, (-2, b"ab")
+        )
+        data[middle + at : middle + at + 2] = sign
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=r"cannot be decoded at x=0, y=\d+ \(compression JPEG\)"):
+        whole(path)
+
+
+JOINT = '<TileJointInfo FlagJoined="1" Tile1="1" Tile2="2" OverlapX="{}" OverlapY="{}"/>'
+TRESTLE = "Objective Power=20;OverlapsXY={};Background Color=FFFFFF"
+
+
+@pytest.mark.parametrize(
+    ("tag", "told", "is_refused"),
+    [
+        (700, JOINT.format(0, 0) + JOINT.format(12, 0), True),
+        (700, JOINT.format(0, 4), True),
+        (700, JOINT.format(-3, 0), True),
+        (700, JOINT.replace('"', "'").format(100, 0), True),
+        (270, TRESTLE.format("64 64 32 32"), True),
+        (270, TRESTLE.format(" 0 16 0 8"), True),
+        (700, JOINT.format(0, 0), False),
+        (270, TRESTLE.format("0 0 0 0"), False),
+    ],
+)
+def test_tiles_that_overlap_are_not_laid_side_by_side(tmp_path, pixels, tag, told, is_refused):
+    """Ventana tells of them in XMP, Trestle in the description."""
+    stored = (tag, 1, len(told), told.encode(), True) if tag == 700 else (tag, 2, 0, told, True)
+    options = {"extratags": [stored], "metadata": None, "description": None}
+    path = write(tmp_path / "a.bif", pixels, **TILES, **options)
+    if is_refused:
+        with pytest.raises(ImageError, match="tiles that overlap each other"):
+            open_image(path)
+    else:
+        np.testing.assert_array_equal(whole(path), pixels)
 
 
 def test_planes_in_other_files_are_not_taken_from_this_one(tmp_path, pixels):

@@ -107,6 +107,22 @@ def test_log_normalised_values_without_any_counts_are_refused(adata, tmp_path):
         read_anndata(path, layer="scaled")
 
 
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+@pytest.mark.parametrize("layer", ["", "back"])
+def test_counts_that_were_transformed_and_back_are_to_be_rounded(adata, tmp_path, form, layer):
+    noisy = np.expm1(np.log1p(adata.X.toarray() * 700))
+    assert (noisy != np.rint(noisy)).any()
+    adata.layers["back"] = adata.X = form(noisy)
+    said = r"holds whole numbers but for rounding \([\d.]+ for gene '\w+' of spot .*Round them with"
+    with pytest.raises(CountsError, match=said):
+        read_anndata(written(adata, tmp_path), layer=layer)
+    adata.layers["back"] = adata.X = np.rint(adata.X)
+    assert read_anndata(written(adata, tmp_path), layer=layer).X.sum() == np.rint(noisy).sum()
+    adata.layers["back"] = adata.X = form(noisy * 1.0006)
+    with pytest.raises(CountsError, match=r"holds fractions \(up to"):
+        read_anndata(written(adata, tmp_path), layer=layer)
+
+
 def test_counts_in_raw_are_found(adata, tmp_path):
     adata.raw = adata
     path = written(log_normalised(adata), tmp_path)
@@ -371,6 +387,28 @@ def test_impossible_positions_are_refused(adata, tmp_path, spoil, message):
         read_anndata(written(adata, tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("keep", "advice"),
+    [
+        (lambda a, xy: a.obsm.update(X_spatial=xy), r"= adata\.obsm\['X_spatial'\]`"),
+        (lambda a, xy: a.obsm.update(Spatial=xy), r"= adata\.obsm\['Spatial'\]`"),
+        (
+            lambda a, xy: a.obsm.update(spatial=np.column_stack([xy, xy[:, 0]])),
+            r"= adata\.obsm\['spatial'\]\[:, :2\]`",
+        ),
+        (
+            lambda a, xy: a.obs.insert(0, "Y", xy[:, 1]) or a.obs.insert(0, "X", xy[:, 0]),
+            r"= adata\.obs\[\['X', 'Y'\]\]\.to_numpy\(\)`",
+        ),
+        (lambda a, xy: a.obsm.update(umap=xy), r"keys \['umap'\]\.$"),
+    ],
+)
+def test_coordinates_in_another_place_are_named(adata, tmp_path, keep, advice):
+    keep(adata, adata.obsm.pop("spatial"))
+    with pytest.raises(CoordinateError, match=rf"has no spot coordinates: .*{advice}"):
+        read_anndata(written(adata, tmp_path))
+
+
 def test_a_file_without_spots_is_refused(adata, tmp_path):
     with pytest.raises(CountsError, match="holds no spots"):
         read_anndata(written(adata[:0].copy(), tmp_path))
@@ -587,6 +625,19 @@ def test_several_slides_in_one_file_are_told_apart_by_their_libraries(adata, tmp
     assert sizes == {"lib": 22, "other": 25}
 
 
+def test_a_slide_is_not_shown_by_the_library_of_another_one(adata, tmp_path):
+    """Who joins slides may keep the images of the first one only."""
+    adata.obs["batch"] = pd.Categorical(["lib"] * 20 + ["other"] * 44)
+    path = written(adata, tmp_path)
+    facts = read_anndata(path, rows=("batch", "other"), exports=tmp_path).uns["slide"]
+    assert facts["image_path"] == ""
+    assert any("are called lib, as other slides" in told for told in facts["repairs"])
+    for rows, library in ((("batch", "lib"), ""), (("batch", "other"), "lib")):
+        facts = read_anndata(path, rows=rows, library=library, exports=tmp_path).uns["slide"]
+        assert facts["image_path"]
+        assert facts["repairs"] == []
+
+
 @pytest.mark.parametrize(
     "words",
     [("TRUE", "FALSE"), ("true", "false"), ("Yes", "No"), (True, False), (1.0, 0.0), ("T", "F")],
@@ -764,6 +815,52 @@ def test_a_size_of_pixels_that_no_spot_fits_is_refused_without_an_array_too(adat
     for um_per_px, found in ((0.01, r"0\.22"), (60, "1,320")):
         with pytest.raises(ContractError, match=rf"a spot would measure {found} um"):
             read_anndata(path, um_per_px=um_per_px)
+
+
+def bins(adata, um=8, **factors):
+    """Make the spots bins of Visium HD, of 0.5 um per pixel."""
+    places = np.array([(row, column) for row in range(8) for column in range(8)])
+    adata.obs_names = [f"s_{um:03d}um_{row:05d}_{column:05d}-1" for row, column in places]
+    adata.obs["array_row"], adata.obs["array_col"] = places.T
+    adata.obsm["spatial"] = 20.0 + 2 * um * places[:, ::-1]
+    adata.uns["spatial"]["lib"]["scalefactors"] |= {
+        "spot_diameter_fullres": 2.0 * um,
+        "bin_size_um": float(um),
+        "microns_per_pixel": 0.5,
+        **factors,
+    }
+
+
+@pytest.mark.parametrize("um", [8, 16])
+def test_bins_of_visium_hd_tell_the_size_of_a_pixel(adata, tmp_path, um):
+    bins(adata, um)
+    found = read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"]
+    assert found == pytest.approx(0.5)
+    with pytest.raises(ContractError, match=r"`um_per_px` 0\.25 contradicts the coordinates"):
+        read_anndata(written(adata, tmp_path), um_per_px=0.25)
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ({"microns_per_pixel": 0.25}, r"'microns_per_pixel' of .* is 0\.25, but .* 0\.5 um"),
+        ({"spot_diameter_fullres": 8.0}, "would measure 4 um; expected 8 um"),
+    ],
+)
+def test_sizes_of_bins_that_contradict_each_other_are_refused(adata, tmp_path, factors, message):
+    bins(adata, **factors)
+    with pytest.raises(ContractError, match=message):
+        read_anndata(written(adata, tmp_path))
+
+
+def test_bins_that_were_pooled_have_the_pixels_that_are_told(adata, tmp_path):
+    bins(adata, bin_size_um=2.0)
+    adata.obs_names = [f"pool{i}" for i in range(adata.n_obs)]
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0.5
+    with pytest.raises(ContractError, match=r"`um_per_px` 1 contradicts 'microns_per_pixel'"):
+        read_anndata(written(adata, tmp_path), um_per_px=1)
+    adata.uns["spatial"]["lib"]["scalefactors"]["microns_per_pixel"] = "unknown"
+    assert read_anndata(written(adata, tmp_path)).uns["slide"]["um_per_px"] == 0
 
 
 def test_bins_that_touch_each_other_do_not_overlap(adata, tmp_path):

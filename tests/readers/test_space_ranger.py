@@ -235,6 +235,20 @@ def test_barcodes_with_another_suffix_are_of_another_slide(folder):
         read_space_ranger(folder)
 
 
+@pytest.mark.parametrize(
+    "mark", ["aggregation.csv", "aggr_tissue_positions.csv", "aggr_tissue_positions_list.csv"]
+)
+def test_slides_that_were_put_together_lead_to_each_of_them(folder, mark):
+    # The advice was to copy the scale factors of one of them to where those of all were looked for.
+    (folder / mark).write_text("library_id")
+    assert read_space_ranger(folder).n_obs
+    (folder / "spatial").rename(folder / "A")
+    for name in ("A", "B"):
+        shutil.copytree(folder / "A", folder / "spatial" / name)
+    with pytest.raises(MissingFileError, match=rf"several slides \(A, B\), .*as {mark} tells\."):
+        read_space_ranger(folder)
+
+
 def test_missing_scale_factors_are_named(folder):
     (folder / "spatial" / "scalefactors_json.json").unlink()
     with pytest.raises(MissingFileError, match=r"no scale factors at .*scalefactors_json\.json"):
@@ -308,6 +322,35 @@ def test_swapped_coordinates_are_told_from_another_image(folder):
         read_space_ranger(folder)
     Image.new("RGB", (20, 20)).save(folder / "spatial" / "tissue_hires_image.png")
     with pytest.raises(CoordinateError, match="of another slide, or its scale is wrong"):
+        read_space_ranger(folder)
+
+
+@pytest.mark.parametrize("side", ["left", "top", "right", "bottom"])
+def test_spots_that_a_cropped_image_lacks_are_told_from_another_image(folder, side):
+    """Of Visium HD, bins that are half on what was cropped are kept by spatialdata."""
+    path = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    axis = "pxl_col_in_fullres" if side in ("left", "right") else "pxl_row_in_fullres"
+    step = table[axis].min() + 1 if side in ("left", "top") else table[axis].max() - 1
+    if side in ("left", "top"):
+        table[axis] -= step
+    table.to_csv(path, index=False)
+    image = Image.open(folder / "spatial" / "tissue_hires_image.png")
+    scale = json.loads((folder / "spatial" / "scalefactors_json.json").read_text())
+    step = round(step * scale["tissue_hires_scalef"])
+    box = {"right": (0, 0, step, image.height), "bottom": (0, 0, image.width, step)}
+    image.crop(box.get(side, (0, 0, *image.size))).save(image.filename)
+    (folder / "spatial" / "tissue_lowres_image.png").unlink()
+    with pytest.raises(CoordinateError, match="within a spot of its edge: if it was cropped there"):
+        read_space_ranger(folder)
+
+
+def test_a_y_axis_that_points_upwards_is_told(folder):
+    path = folder / "spatial" / "tissue_positions.csv"
+    table = pd.read_csv(path)
+    table["pxl_row_in_fullres"] *= -1
+    table.to_csv(path, index=False)
+    with pytest.raises(CoordinateError, match="With -y in the place of y all of them fit"):
         read_space_ranger(folder)
 
 
@@ -533,7 +576,7 @@ def test_exchanged_factors_of_the_two_images_are_noticed(folder):
 
 def test_a_factor_that_fits_one_image_only_is_noticed(folder):
     change_factors(folder, tissue_hires_scalef=0.25)
-    with pytest.raises(ImageError, match=r"contradict each other.*A factor is wrong"):
+    with pytest.raises(ImageError, match=r"contradict .*is wrong.* or take away the image"):
         read_space_ranger(folder)
     with pytest.raises(ImageError, match="contradict each other"):
         read_space_ranger(folder, full_image(folder, 400, 400))
@@ -613,6 +656,25 @@ def test_a_folder_beside_the_right_one_leads_to_it(folder, tmp_path_factory):
     for wrong in (top, top / "outs/spatial"):
         with pytest.raises(MissingFileError, match=r"Name \S*/outs, where there are some"):
             read_space_ranger(wrong)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "cell_feature_matrix.h5",
+        "cell_feature_matrix/matrix.mtx.gz",
+        "filtered_feature_cell_matrix.h5",
+        "segmented_outputs/filtered_feature_cell_matrix.h5",
+        "cell_by_gene.csv",
+        "S1_exprMat_file.csv.gz",
+    ],
+)
+def test_counts_of_single_cells_are_not_to_be_renamed(tmp_path, cells):
+    # The advice was to copy them to the name of those of spots, which have other names.
+    (tmp_path / cells).parent.mkdir(exist_ok=True)
+    (tmp_path / cells).touch()
+    with pytest.raises(MissingFileError, match=r"holds counts of single cells.*`format: h5ad`"):
+        read_space_ranger(tmp_path)
 
 
 def two_genomes(folder, ids, genomes=None):

@@ -392,6 +392,28 @@ def test_bins_as_labels_of_a_mask_are_spots_as_wide_as_their_side(tmp_path, size
     assert slide.uns["slide"]["spot_diameter_px"] == pytest.approx(3 * size)
 
 
+def test_bins_that_spatialdata_made_labels_of_lie_where_they_lay(tmp_path):
+    # The way that it gives its masks leads to the middles of bins: they were half a bin off.
+    spatialdata = pytest.importorskip("spatialdata")
+    path = with_shapes(tmp_path / "a.zarr", squares(12, 0))
+    known = read_spatialdata(path, exports=tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sdata = spatialdata.read_zarr(path)
+        table = sdata.tables["t"]
+        sdata.shapes["bins"].index = table.obs["spot"] = np.arange(36)
+        table.obs["column"], table.obs["row"] = np.divmod(np.arange(36), 6)
+        sdata["mask"] = spatialdata.rasterize_bins(
+            sdata, "bins", "t", "column", "row", return_region_as_labels=True
+        )
+        spatialdata.rasterize_bins_link_table_to_labels(sdata, "t", "mask")
+        sdata.write(tmp_path / "b.zarr")
+    found = read_spatialdata(tmp_path / "b.zarr", exports=tmp_path)
+    np.testing.assert_allclose(found.obsm["spatial"], known.obsm["spatial"], atol=1e-6)
+    facts = [slide.uns["slide"]["spot_diameter_px"] for slide in (known, found)]
+    assert facts[0] == pytest.approx(facts[1])
+
+
 def test_labels_that_are_no_equal_squares_or_not_there_are_refused(tmp_path):
     with_labels(tmp_path / "cells.zarr", [1, 2] * 18)
     with pytest.raises(

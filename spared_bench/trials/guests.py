@@ -44,9 +44,10 @@ _OURS = (MANIFEST, RESULT)
 #: Where libraries keep what they compile; each would else try the home folder.
 _CACHES = ("TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH",
            "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_KERNEL_CACHE_PATH")  # fmt: skip
-#: Where the hub keeps weights, and data sets; and other places of weights. Folders, or variables.
-_HUB = ("HF_HOME", "HF_HUB_CACHE", "~/.cache/huggingface")
-_WEIGHTS = ("TORCH_HOME", WEIGHTS_FOLDER, "~/.cache/torch")
+#: Where the hub keeps weights, and data sets; and other places of weights: variables, and folders
+#: of the user's cache.
+_HUB = ("HF_HOME", "HF_HUB_CACHE", "huggingface")
+_WEIGHTS = ("TORCH_HOME", WEIGHTS_FOLDER, "torch")
 
 
 def is_strict(bench: Bench) -> bool:
@@ -286,9 +287,12 @@ def _places_of_weights() -> Iterator[Path]:
 
 
 def _places_named(names: Iterable[str]) -> Iterator[Path]:
-    """Yield places by what variables say, or as they are."""
-    found = (name if name.startswith("~") else os.environ.get(name) for name in names)
-    yield from (Path(name).expanduser() for name in found if name)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    for name in names:
+        if not name.isupper():
+            yield cache / name
+        elif named := os.environ.get(name):
+            yield Path(named).expanduser()
 
 
 def _end_alike(code: int) -> None:

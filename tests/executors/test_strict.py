@@ -470,3 +470,28 @@ def test_data_are_shut_wherever_links_lead_among_them_and_the_hubs_data_sets_are
 
     found = do_apart(work)
     assert {name for name, told in found.items() if told == "x"} == {"weights", "beside"}
+
+
+@needs_landlock
+def test_weights_are_read_in_the_cache_that_a_user_has_set(bench, tmp_path, monkeypatch):
+    files = [tmp_path / "cache" / name / "w" for name in ("torch", "huggingface/hub", "other")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text("x")
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "spare").mkdir()
+
+    def work():
+        shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
+        return [_opens(file) for file in files]
+
+    assert do_apart(work) == [True, True, False]
+
+
+def _opens(file):
+    try:
+        return bool(file.read_text())
+    except PermissionError:
+        return False

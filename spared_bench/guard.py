@@ -92,6 +92,35 @@ class _Output:
 _OUTPUT = _Output()
 
 
+def keep_output() -> None:
+    """Keep standard output for what the command itself says (``say``), from now on.
+
+    Code of plugins runs when methods, readers and metrics are called, too: all that it, C code and
+    child processes print to file descriptor 1 goes to standard error. Where something else stands
+    for standard output, as in a test, nothing is changed.
+    """
+    global _own  # noqa: PLW0603 - a process has one standard output
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none
+        if _own < 0 and sys.stdout.fileno() == 1:
+            sys.stdout.flush()
+            _own = os.dup(1)
+            os.dup2(2, 1)
+
+
+def say(text: str) -> None:
+    """Write to the standard output that was kept; to standard output where none was."""
+    if _own < 0:
+        if sys.stdout is not None:  # it was closed before the command began
+            sys.stdout.write(text)
+        return
+    left = text.encode(sys.stdout.encoding, "backslashreplace")
+    while left:
+        left = left[os.write(_own, left) :]
+
+
+_own = -1
+
+
 def end_output() -> None:
     """Send all that comes after a command's own output to standard error: of ``atexit``, of C.
 

@@ -97,6 +97,17 @@ def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) ->
         typer.echo(people)
 
 
+def require_ending(path: Path, ending: str, what: str, hint: str = "") -> None:
+    """Refuse to write into a file whose name says that it is, or would be, something else.
+
+    Raises
+    ------
+    UsageError
+    """
+    if path.suffix.lower() != ending:
+        raise UsageError(f"{path} is no name for {what}: end it in {ending}.{hint and ' '}{hint}")
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; off a terminal, or where it is long, it is as wide as it needs to be."""
     if not sys.stdout.isatty() or len(rows) > _LONG:

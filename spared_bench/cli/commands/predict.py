@@ -7,7 +7,14 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
+from spared_bench.cli.common import (
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    require_ending,
+    show_result,
+    warn_of_quarantine,
+)
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
 
@@ -106,11 +113,9 @@ def predict(
 def _place_for_all(path: Path, given: Sequence[Path]) -> Path:
     """Return where the prediction is written, if that can be, and its name says what it is."""
     _make_place_for(path, given)
-    if path.suffix.lower() != ".h5ad":
-        raise UsageError(
-            f"{path} is no name for what is written, which is AnnData: end it in .h5ad. A table of"
-            " it is made in Python: `anndata.read_h5ad(FILE).to_df().to_csv(TABLE)`."
-        )
+    table = "`anndata.read_h5ad(FILE).to_df().to_csv(TABLE)`"
+    what = "what is written, which is AnnData"
+    require_ending(path, ".h5ad", what, f"A table of it is made in Python: {table}.")
     return path
 
 

@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
+
+from spared_bench.errors import PluginError
 
 #: Seconds after which a slow import is told, and after which it is given up.
 TOLD_SECONDS = 10.0
@@ -92,6 +94,42 @@ class _Output:
 _OUTPUT = _Output()
 
 
+def keep_output() -> None:
+    """Keep standard output for what the command itself says (``say``), from now on.
+
+    Code of plugins runs when methods, readers and metrics are called, too: all that it, C code and
+    child processes print to file descriptor 1 goes to standard error. Where something else stands
+    for standard output, as in a test, nothing is changed.
+    """
+    global _own  # noqa: PLW0603 - a process has one standard output
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none
+        if _own < 0 and sys.stdout.fileno() == 1:
+            sys.stdout.flush()
+            _own = os.dup(1)
+            os.dup2(2, 1)
+
+
+def say(text: str) -> None:
+    """Write to the standard output that was kept; to standard output where none was."""
+    if _own < 0:
+        if sys.stdout is not None:  # it was closed before the command began
+            sys.stdout.write(text)
+        return
+    left = text.encode(sys.stdout.encoding, "backslashreplace")
+    while left:
+        left = left[os.write(_own, left) :]
+
+
+_own = -1
+
+
+def refuse_exit() -> None:
+    """Let no code of plugins end this process by ``os._exit``, with status 0 and without a word."""
+    global _command_in  # noqa: PLW0603 - a process is one command
+    _command_in = os.getpid()
+    os._exit = _leave_unless_refused  # type: ignore[assignment]
+
+
 def end_output() -> None:
     """Send all that comes after a command's own output to standard error: of ``atexit``, of C.
 
@@ -102,17 +140,22 @@ def end_output() -> None:
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
         os.dup2(2, 1)
-    os._exit = _leave_unless_ending  # type: ignore[assignment]
+    os._exit = _leave_unless_refused  # type: ignore[assignment]
 
 
-_ending_in = 0
+_command_in, _ending_in = 0, 0
 _leave = os._exit
 
 
-def _leave_unless_ending(code: int = 0) -> None:
-    if os.getpid() != _ending_in:
-        _leave(code)
-    raise ImportStopped(f"it calls os._exit({code}) when the command ends")
+def _leave_unless_refused(code: int = 0) -> None:
+    if os.getpid() == _ending_in:
+        raise ImportStopped(f"it calls os._exit({code}) when the command ends")
+    if os.getpid() == _command_in:
+        raise PluginError(
+            f"Code of a plugin calls os._exit({code}), which would have ended this command with"
+            f" status {code} and nothing said. Let it raise an exception instead."
+        )
+    _leave(code)
 
 
 @contextmanager
@@ -132,11 +175,11 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
         If it calls ``os._exit`` or takes longer.
     """
     ended, main = threading.Event(), threading.current_thread() is threading.main_thread()
-    process, leave = os.getpid(), os._exit
+    process, before = os.getpid(), os._exit
 
     def refuse(code: int = 0) -> None:
         if ended.is_set() or os.getpid() != process:  # kept for later, or in a child of its own
-            _leave_unless_ending(code)
+            _leave_unless_refused(code)
         raise ImportStopped(f"it calls os._exit({code}) when it is imported")
 
     def stop(*_: Any) -> None:
@@ -146,7 +189,7 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
         if main and seconds is not None:
             signal.signal(signal.SIGALRM, stop)
         watch = threading.Thread(
-            target=_watch, args=(name, ended, seconds if main else None, leave), daemon=True
+            target=_watch, args=(name, ended, seconds if main else None), daemon=True
         )
         watch.start()
         os._exit = refuse  # type: ignore[assignment]
@@ -154,13 +197,11 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
             yield
         finally:
             ended.set()
-            os._exit = leave
+            os._exit = before
             watch.join()
 
 
-def _watch(
-    name: str, ended: threading.Event, seconds: float | None, leave: Callable[[int], Any]
-) -> None:
+def _watch(name: str, ended: threading.Event, seconds: float | None) -> None:
     """Tell that an import is slow; where it has a limit, stop it, and if it does not stop, end."""
     limit = TOLD_SECONDS if seconds is None else seconds
     if ended.wait(min(TOLD_SECONDS, limit)):
@@ -174,7 +215,7 @@ def _watch(
         if ended.wait(0.5):
             return
     _tell(f"Plugin {name} hangs when it is imported and cannot be stopped: uninstall it.")
-    leave(70)
+    _leave(70)
 
 
 def _tell(text: str) -> None:

@@ -95,8 +95,9 @@ def enter(
     if version < _OLDEST:
         raise OSError(error or errno.ENOSYS, why_unavailable())
     every = _all_rights(version)
-    hidden = [_real(path) for path in hidden]
-    rules = [(path, _READ) for place in readable for path in _without(_real(place), hidden)]
+    open_ = [_real(path) for path in readable]
+    hidden = [path for path in {_real(each) for each in hidden} if _touches(path, open_)]
+    rules = [(path, _READ) for place in open_ for path in _without(place, hidden)]
     rules += [(_real(path), _READ) for path in shown]
     rules += [(Path("/dev", name), every) for name in _DEVICES]
     rules += [(path, every) for path in Path("/dev").glob("nvidia*")]
@@ -172,6 +173,12 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         _call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.c_char_p(rule), 0)
     finally:
         os.close(place)
+
+
+def _touches(path: Path, places: list[Path]) -> bool:
+    """Whether a path lies in one of these places, or holds one."""
+    above = {path, *path.parents}
+    return any(place in above or path in place.parents for place in places)
 
 
 def _without(place: Path, hidden: list[Path]) -> Iterator[Path]:

@@ -7,14 +7,15 @@ import gc
 import io
 import os
 import sys
+import traceback
 
 import typer
 
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
-from spared_bench.errors import SparedBenchError, UsageError, WorkspaceError
-from spared_bench.guard import end_output
+from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
+from spared_bench.guard import end_output, refuse_exit
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
@@ -58,6 +59,24 @@ def _is_somewhere() -> bool:
         return False
 
 
+def _foreign(ended: SystemExit) -> str:
+    """Return which line has ended the process; nothing where the command line did itself."""
+    last = traceback.extract_tb(ended.__traceback__)[-1]
+    module = [frame for frame, _ in traceback.walk_tb(ended.__traceback__)][-1].f_globals
+    own = str(module.get("__name__", "")).partition(".")[0] in ("spared_bench", "typer", "click")
+    return "" if own else f"line {last.lineno} of {last.filename}"
+
+
+def _explain(ended: SystemExit) -> None:
+    """Tell why the command ends, where it has not said so itself."""
+    # Typer makes an interrupt that no command has caught a silent end.
+    if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+        typer.echo(_INTERRUPTED, err=True)
+    if where := _foreign(ended):
+        told = f"Code that a plugin brings or calls ended this command by sys.exit({ended.code!r})"
+        sys.exit(fail(PluginError(f"{told}: {where}. Let it raise an exception instead.")))
+
+
 _INTERRUPTED = "Interrupted. What was finished is kept."
 
 
@@ -68,6 +87,7 @@ def main() -> None:
     gc.set_threshold(50_000, 50, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):  # of what letters a terminal has
         sys.stdout.reconfigure(errors="backslashreplace")
+    refuse_exit()
     try_first()
     try:
         app()
@@ -81,9 +101,7 @@ def main() -> None:
         typer.echo(_INTERRUPTED, err=True)
         sys.exit(130)
     except SystemExit as ended:
-        # Typer makes an interrupt that no command has caught a silent end.
-        if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
-            typer.echo(_INTERRUPTED, err=True)
+        _explain(ended)
         raise
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not our failure, and not worth a word.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spared_bench.errors import SparedBenchError, UsageError, shortened
+from spared_bench.guard import keep_output, say
 from spared_bench.results import nan_to_none
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
 
     from spared_bench.bench import Bench
 
-JSON = typer.Option(False, "--json", help="Print JSON for programs.")
+
+def _json(wanted: bool) -> bool:
+    if wanted:
+        keep_output()  # what plugins print, whenever they are called, is no part of it
+    return wanted
+
+
+JSON = typer.Option(False, "--json", callback=_json, help="Print JSON for programs.")
 WORKSPACE = typer.Option(
     None, "--workspace", "-w", help="Folder of results [default: ./spared-bench-workspace]."
 )
@@ -76,7 +84,7 @@ def err_console() -> Console:
 def print_json(values: Any) -> None:
     """Print values as JSON; ``null`` for nan and infinities, which it lacks."""
     text = json.dumps(nan_to_none(values), indent=2, default=str, allow_nan=False)
-    sys.stdout.write(text + "\n")
+    say(text + "\n")
 
 
 def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) -> None:
@@ -87,6 +95,17 @@ def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) ->
         people()
     else:
         typer.echo(people)
+
+
+def require_ending(path: Path, ending: str, what: str, hint: str = "") -> None:
+    """Refuse to write into a file whose name says that it is, or would be, something else.
+
+    Raises
+    ------
+    UsageError
+    """
+    if path.suffix.lower() != ending:
+        raise UsageError(f"{path} is no name for {what}: end it in {ending}.{hint and ' '}{hint}")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

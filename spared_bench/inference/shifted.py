@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.predicted import predicted
 from spared_bench.trials.products import prepare
 from spared_bench.trials.raw_slides import read_raw_slides
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 #: Why a method that needs known spots has no score on changed images.
 KNOWN_ONLY = "predicts partially measured samples"
@@ -40,6 +44,21 @@ def trained_of(bench: Bench, result: TrialResult) -> Trained:
             " save itself (`save` and `load`), or the entry was taken away."
         )
     return Trained(result, entry.folder, read_application(entry.folder))
+
+
+def refuse_known(bench: Bench, predictor: str) -> None:
+    """Refuse a method that is given known spots.
+
+    Raises
+    ------
+    UsageError
+    """
+    if bench.predictor(predictor).needs_known:
+        raise UsageError(
+            f"Method {predictor!r} {KNOWN_ONLY}: it is given known spots and predicts all"
+            " sections of a sample at once, and here the images of one tested section change at a"
+            " time. Leave it out; methods of images alone can be studied."
+        )
 
 
 def predict_shifted(
@@ -67,12 +86,7 @@ def predict_shifted(
     UsageError
         If the method needs known spots.
     """
-    if bench.predictor(result.predictor).needs_known:
-        raise UsageError(
-            f"Method {result.predictor!r} {KNOWN_ONLY}: it is given known spots and predicts all"
-            " sections of a sample at once, and here the images of one tested section change at a"
-            " time. Leave it out; methods of images alone can be studied."
-        )
+    refuse_known(bench, result.predictor)
     trained = trained_of(bench, result)
     split = bench.dataset(result.dataset).evaluation_split
     tested = prepare(bench, result.dataset).slides(split)
@@ -98,7 +112,7 @@ def _seen(
     folder: Path,
 ) -> Slides:
     dataset = trained.result.dataset
-    raw = read_raw_slides(bench, dataset, [slide_id])[slide_id]
+    raw = _without_counts(read_raw_slides(bench, dataset, [slide_id])[slide_id])
     prefix = f"{slide_id}_"
     names = [str(name).removeprefix(prefix) for name in tested.adata.obs_names]
     slide = raw[names].copy()
@@ -111,3 +125,11 @@ def _seen(
     assert np.allclose(bare.obsm[SPATIAL], slide.obsm[SPATIAL])
     method, change = trained.result.predictor, shift(slide_id)
     return seen(slide, bare, trained.application, method, folder, change, whole=raw)
+
+
+def _without_counts(slide: AnnData) -> AnnData:
+    """Return what of a raw slide its images are cut by: the method that is asked is beside it."""
+    from anndata import AnnData
+
+    places = {SPATIAL: np.array(slide.obsm[SPATIAL])}
+    return AnnData(obs=slide.obs[[]].copy(), obsm=places, uns={"slide": slide.uns["slide"]})

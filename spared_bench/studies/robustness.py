@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,23 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.data import MASK, TARGET
 from spared_bench.errors import SparedBenchError, in_words
-from spared_bench.inference.seen import SEEN_VERSION, Change
-from spared_bench.inference.shifted import KNOWN_ONLY, predict_shifted
+from spared_bench.inference.seen import SEEN_VERSION
+from spared_bench.inference.shifted import KNOWN_ONLY
 from spared_bench.keys.code import code_hash
+from spared_bench.keys.hashing import digest
 from spared_bench.metrics.scoring import score
-from spared_bench.processing.stains import measure, recolouring
-from spared_bench.processing.stains.colours import changed, sample
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
+from spared_bench.studies.asked_again import ask_apart, ask_here, strangers_in
 from spared_bench.studies.results import Collected, StudyCell, mean
 from spared_bench.studies.shifts import Shift, chosen_shifts
-from spared_bench.trials.products import prepare, prepared_table
+from spared_bench.trials.products import prepared_table
 from spared_bench.trials.scores import scored_columns
 
 _KIND = "shifts"
 _FILE = "score.json"
-_TEMPLATE_METHOD = "macenko"
+#: Returns what a trained method predicts under a shift.
+_Ask = Callable[[Shift], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,34 @@ def shift_all(
     for cell in collected.done:
         assert cell.result is not None
         log(f"{cell.method} on {cell.dataset}, seed {cell.seed}: {len(shifts)} shifts")
-        for shift in shifts:
-            found.append(_shifted(bench, cell, shift, metric))
-            if found[-1].gap and not math.isfinite(found[-1].score) and _is_final(found[-1].gap):
-                found += [Shifted(cell, other.name, gap=found[-1].gap) for other in shifts[1:]]
-                break
+        with TemporaryDirectory() as folder:
+            found += _of_cell(bench, cell, shifts, metric, Path(folder))
+    return found
+
+
+def _of_cell(
+    bench: Bench, cell: StudyCell, shifts: list[Shift], metric: MetricSpec, folder: Path
+) -> list[Shifted]:
+    """Apply every shift to a trained cell; to one of a stranger's method in another process."""
+    result, found = cell.result, list[Shifted]()
+    assert result is not None
+    ask: _Ask = partial(ask_here, bench, result)
+    if strangers_in(bench, result):
+        store = bench.workspace.store
+        keys = {
+            each: digest(shift_inputs(bench, result.key, each.name, metric.name)) for each in shifts
+        }
+        lacking = [shift for shift, key in keys.items() if not store.has(_KIND, key)]
+        try:
+            ask = ask_apart(bench, result, lacking, folder)
+        except SparedBenchError as error:
+            clean, why = cell.score(metric.name), str(error)
+            return [Shifted(cell, shift.name, clean, gap=why) for shift in shifts]
+    for shift in shifts:
+        found.append(_shifted(bench, cell, shift, metric, ask))
+        if found[-1].gap and not math.isfinite(found[-1].score) and _is_final(found[-1].gap):
+            found += [Shifted(cell, other.name, gap=found[-1].gap) for other in shifts[1:]]
+            break
     return found
 
 
@@ -104,10 +129,10 @@ def _is_final(gap: str) -> bool:
     return "left no model" in gap or "has no `load`" in gap or KNOWN_ONLY in gap
 
 
-def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec) -> Shifted:
+def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec, ask: _Ask) -> Shifted:
     assert cell.result is not None
     try:
-        values = _score_of(bench, cell.result, shift, metric)
+        values = _score_of(bench, cell.result, shift, metric, ask)
     except SparedBenchError as error:
         return Shifted(cell, shift.name, cell.score(metric.name), gap=str(error))
     except KeyboardInterrupt:
@@ -141,10 +166,10 @@ def shift_inputs(bench: Bench, trial: str, shift: str, metric: str) -> dict[str,
 
 
 def _score_of(
-    bench: Bench, result: TrialResult, shift: Shift, metric: MetricSpec
+    bench: Bench, result: TrialResult, shift: Shift, metric: MetricSpec, ask: _Ask
 ) -> dict[str, Any]:
     def make(folder: Path) -> None:
-        values = _computed(bench, result, shift, metric)
+        values = _computed(bench, result, metric, ask(shift))
         (folder / _FILE).write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
 
     inputs = shift_inputs(bench, result.key, shift.name, metric.name)
@@ -153,14 +178,8 @@ def _score_of(
 
 
 def _computed(
-    bench: Bench, result: TrialResult, shift: Shift, metric: MetricSpec
+    bench: Bench, result: TrialResult, metric: MetricSpec, predicted: np.ndarray
 ) -> dict[str, Any]:
-    change = _towards_training(bench, result) if shift.change is None else None
-
-    def of_slide(slide_id: str) -> Change | None:
-        return shift.change if change is None else change(slide_id)
-
-    predicted = predict_shifted(bench, result, of_slide)
     table = prepared_table(bench, result.dataset)
     split = bench.dataset(result.dataset).evaluation_split
     rows = table.obs["split"].to_numpy() == split
@@ -184,22 +203,6 @@ def _computed(
         if genes
         else {},
     }
-
-
-def _towards_training(bench: Bench, result: TrialResult) -> Callable[[str], Change]:
-    """Return what gives each tested slide the look of the first training slide (Macenko)."""
-    prepared = prepare(bench, result.dataset)
-    train = prepared.slides("train")
-    first = train.subset(train.slide_ids == train.slide_ids[0])
-    target = measure(_TEMPLATE_METHOD, sample(first.patches[:]))
-    tested = prepared.slides(bench.dataset(result.dataset).evaluation_split)
-
-    def of_slide(slide_id: str) -> Change:
-        own = tested.subset(tested.slide_ids == slide_id)
-        source = measure(_TEMPLATE_METHOD, sample(own.patches[:]))
-        return partial(changed, recolour=recolouring(_TEMPLATE_METHOD, source, target))
-
-    return of_slide
 
 
 def _plain(value: float) -> float | None:

@@ -26,7 +26,7 @@ from spared_bench.beside import neighbours
 from spared_bench.errors import MismatchError, PluginError, SparedBenchError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
-from spared_bench.sources.description import DESCRIPTION, read_description
+from spared_bench.sources.description import DESCRIPTION, FILES, read_description
 from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.sources.fetch import dataset_folder
 from spared_bench.specs import DatasetSpec
@@ -44,9 +44,10 @@ _OURS = (MANIFEST, RESULT)
 #: Where libraries keep what they compile; each would else try the home folder.
 _CACHES = ("TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH",
            "TORCHINDUCTOR_CACHE_DIR", "PYTORCH_KERNEL_CACHE_PATH")  # fmt: skip
-#: Where pretrained weights are kept.
-_WEIGHTS = ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", WEIGHTS_FOLDER)
-_WEIGHTS_IN_HOME = ("~/.cache/huggingface", "~/.cache/torch")
+#: Where the hub keeps weights, and data sets; and other places of weights: variables, and folders
+#: of the user's cache.
+_HUB = ("HF_HOME", "HF_HUB_CACHE", "huggingface")
+_WEIGHTS = ("TORCH_HOME", WEIGHTS_FOLDER, "torch")
 
 
 def is_strict(bench: Bench) -> bool:
@@ -232,20 +233,37 @@ def _admit(bench: Bench, room: Path, spare: Path, scratch: Path, shown: Iterable
 
 def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:
     """Yield where the workspace, raw data and what they are linked to lie."""
-    yield from (space.root, space.data_dir)
+    yield space.root
+    waiting, walked = [space.data_dir, *_places_of_datasets(registry, space)], set[Path]()
+    while waiting:
+        place = waiting.pop()
+        if place not in walked:
+            walked.add(place)
+            yield place
+            waiting += _links_below(place)
+    for hub in _places_named(_HUB):
+        yield from (hub / "datasets", *hub.glob("datasets--*"), *hub.glob("hub/datasets--*"))
+
+
+def _links_below(folder: Path) -> Iterator[Path]:
+    """Yield what links below a folder, and it itself if it is one, lead to."""
+    if folder.is_symlink():
+        yield folder.resolve()
+    for above, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.endswith(".zarr")]  # of very many files
+        places = (Path(above, name) for name in (*folders, *files))
+        yield from (place.resolve() for place in places if place.is_symlink())
+
+
+def _places_of_datasets(registry: Registry, space: Workspace) -> Iterator[Path]:
     for entry in registry.all("dataset"):
         assert isinstance(entry.spec, DatasetSpec)
         with suppress(SparedBenchError, OSError):
             folder = dataset_folder(entry.spec, space.data_dir)
             yield folder
-            yield from (path for path in folder.iterdir() if path.is_symlink())
             if entry.spec.factory == DESCRIBED:
                 slides = read_description(folder / DESCRIPTION).slides.values()
-                named = (
-                    name
-                    for slide in slides
-                    for name in (slide.path, slide.spots, slide.image, slide.labels)
-                )
+                named = (getattr(slide, name) for slide in slides for name in (*FILES, "image"))
                 yield from (Path(name) for name in named if name)
 
 
@@ -265,9 +283,16 @@ def _places_of_code(guests: Sequence[str] | None) -> Iterator[Path]:
 
 
 def _places_of_weights() -> Iterator[Path]:
-    named = (os.environ.get(name) for name in _WEIGHTS)
-    yield from (Path(name) for name in named if name)
-    yield from map(Path, _WEIGHTS_IN_HOME)
+    return _places_named((*_HUB, *_WEIGHTS))
+
+
+def _places_named(names: Iterable[str]) -> Iterator[Path]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    for name in names:
+        if not name.isupper():
+            yield cache / name
+        elif named := os.environ.get(name):
+            yield Path(named).expanduser()
 
 
 def _end_alike(code: int) -> None:

@@ -279,6 +279,14 @@ def test_results_move_to_another_workspace_and_are_not_run_there_again(workspace
     assert json.loads(toy_run(other, "-p", "toy-ridge", "--json").stdout)["new_trials"] == 0
 
 
+@pytest.mark.parametrize("name", ["all.zip", "slide.tif", "results"])
+def test_results_are_written_over_no_file_of_another_kind(workspace, tmp_path, name):
+    (tmp_path / "slide.tif").write_text("mine")
+    with pytest.raises(UsageError, match=r"is no name for an archive of results: end it in \.tar"):
+        spared_bench("store", "export", tmp_path / name, "-w", workspace)
+    assert (tmp_path / "slide.tif").read_text() == "mine"
+
+
 def test_gc_says_what_it_would_remove_before_it_does(workspace):
     toy_run(workspace, "-p", "toy-mean", "--set", "shufflenet.lr=1")
     before = sorted((workspace / "store").glob("*/*/*"))

@@ -104,6 +104,15 @@ def test_a_file_that_cannot_be_written_is_told(submit, tmp_path):
         assert "Name files and folders that can be" in error_of(submit(*arguments))
 
 
+@pytest.mark.parametrize("name", ["slide.png", "mine.key", "new"])
+def test_a_bundle_is_written_over_no_file_of_another_kind(submit, tmp_path, name):
+    (tmp_path / "slide.png").write_text("mine")
+    told = error_of(submit("build", "toy-ridge", "--out", name))
+    assert f"{name} is no name for a bundle: end it in .zip" in told
+    assert (tmp_path / "slide.png").read_text() == "mine"
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_report_of_the_kit_goes_into_the_bundle(submit, tmp_path):
     import zipfile
 

@@ -420,3 +420,78 @@ def test_no_link_leads_who_takes_files_over_to_what_is_not_the_methods(
     assert result.status == "error"
     told = "manifest.json, which is not its own" if way == "manifest" else "Only plain files and"
     assert told in result.message
+
+
+@needs_landlock
+def test_data_are_shut_wherever_links_lead_among_them_and_the_hubs_data_sets_are(
+    workspace, tmp_path, monkeypatch
+):
+    """Files of the hub are links to its `blobs`, beside which weights lie, which can be read."""
+    hub = tmp_path / "hf" / "hub"
+    places = {
+        "weights": hub / "models--a--net" / "blobs" / "w",
+        "data": hub / "datasets--a--slides" / "blobs" / "s",
+        "arrow": tmp_path / "hf" / "datasets" / "a.arrow",
+        "linked": tmp_path / "torch" / "linked.h5ad",
+        "described": tmp_path / "torch" / "blobs" / "b",
+        "beside": tmp_path / "torch" / "beside.pt",
+    }
+    for file in places.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    outs = tmp_path / "torch" / "snapshots" / "1" / "outs"
+    outs.mkdir(parents=True)
+    (outs / "counts.h5").symlink_to(places["described"])
+    deep = workspace / "data" / "toy" / "below" / "it"
+    deep.mkdir(parents=True)
+    (deep / "linked.h5ad").symlink_to(places["linked"])
+    folder = workspace / "data" / "mine"
+    folder.mkdir()
+    (folder / "dataset.yaml").write_text(
+        "name: mine\nformat: space_ranger\ntechnology: visium\norganism: human\nslides:\n"
+        f"  S1: {{path: {outs}, patient: p1}}\n  S2: {{path: {outs.parent}, patient: p2}}\n"
+        "split: {train: [S1], val: [S2]}\n"
+    )
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    (tmp_path / "spare").mkdir()
+    bench = make(workspace, strict=False)
+    assert bench.registry.get("dataset", "mine")
+
+    def work():
+        shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
+        found = {}
+        for name, file in places.items():
+            try:
+                found[name] = file.read_text()
+            except PermissionError:
+                found[name] = "shut"
+        return found
+
+    found = do_apart(work)
+    assert {name for name, told in found.items() if told == "x"} == {"weights", "beside"}
+
+
+@needs_landlock
+def test_weights_are_read_in_the_cache_that_a_user_has_set(bench, tmp_path, monkeypatch):
+    files = [tmp_path / "cache" / name / "w" for name in ("torch", "huggingface/hub", "other")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text("x")
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "spare").mkdir()
+
+    def work():
+        shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
+        return [_opens(file) for file in files]
+
+    assert do_apart(work) == [True, True, False]
+
+
+def _opens(file):
+    try:
+        return bool(file.read_text())
+    except PermissionError:
+        return False

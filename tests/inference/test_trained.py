@@ -229,6 +229,10 @@ def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):
         (["--spot-diameter-px", 0.2], "0.2 px wide"),
         (["--um-per-px", 900], "0.1111 px wide .*check `--um-per-px`"),
         (["--spot-diameter-px", 8, "--out", "."], "cannot be written: it is a folder"),
+        (
+            ["--spot-diameter-px", 8, "--out", "genes.csv"],
+            "genes.csv is no name .* end it in .h5ad",
+        ),
         (["--spot-diameter-px", 8, "--out", "/proc/a.h5ad"], "/proc/a.h5ad cannot be written"),
     ],
 )

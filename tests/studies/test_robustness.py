@@ -223,7 +223,7 @@ def test_a_method_that_needs_known_spots_is_left_out_once_and_says_why(trained, 
     )
     called = []
     monkeypatch.setattr(
-        "spared_bench.studies.robustness.predict_shifted",
+        "spared_bench.studies.asked_again.predict_shifted",
         lambda *given: (called.append(given), predict_shifted(*given))[1],
     )
     found = shift_all(of.base, collected, ("brightness",), MSE, lambda line: None)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import typer
 
-from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result, warn_of_quarantine
+from spared_bench.cli.common import (
+    JSON,
+    PLUGIN,
+    WORKSPACE,
+    require_ending,
+    show_result,
+    warn_of_quarantine,
+)
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
 
@@ -68,11 +75,10 @@ def predict(
     notes = trained.remarks_with(registry)
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
-    path = out or Path(f"{image.stem}.predicted.h5ad")
     given = [file for file in (new_slide.require_image(image), spots) if file is not None]
-    _make_place_for(path, given)
-    picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
+    path = _place_for_all(out or Path(f"{image.stem}.predicted.h5ad"), given)
     finds_tissue = spots is None and tissue_share > 0
+    picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
     if spots is not None:
@@ -102,6 +108,15 @@ def predict(
     ]
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
+
+
+def _place_for_all(path: Path, given: Sequence[Path]) -> Path:
+    """Return where the prediction is written, if that can be, and its name says what it is."""
+    _make_place_for(path, given)
+    table = "`anndata.read_h5ad(FILE).to_df().to_csv(TABLE)`"
+    what = "what is written, which is AnnData"
+    require_ending(path, ".h5ad", what, f"A table of it is made in Python: {table}.")
+    return path
 
 
 def _make_place_for(path: Path, given: Sequence[Path]) -> None:

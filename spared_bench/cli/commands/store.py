@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from spared_bench.cli.common import JSON, WORKSPACE, show_result
+from spared_bench.cli.common import JSON, WORKSPACE, require_ending, show_result
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
 
@@ -160,6 +160,8 @@ def export(
     """Write all results of trials into one file, for another workspace."""
     from spared_bench.store import archives
 
+    if ".tar" not in archive.suffixes:  # it may be called .tar.gz, as before
+        require_ending(archive, ".tar", "an archive of results")
     if not archive.resolve().parent.is_dir():
         raise UsageError(f"There is no folder {archive.resolve().parent} to write {archive} into.")
     space = _existing(workspace)

@@ -14,6 +14,7 @@ from spared_bench.cli.common import (
     JSON,
     PLUGIN,
     WORKSPACE,
+    require_ending,
     show_result,
     warn_of_quarantine,
 )
@@ -93,6 +94,8 @@ def build(
     from spared_bench.submissions.build import known_name
     from spared_bench.submissions.names import load_key
 
+    if out is not None and not out.is_dir():
+        require_ending(out, ".zip", "a bundle", "Or name a folder that is there.")
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
     )

@@ -32,8 +32,13 @@ def strangers_of(plan: Plan) -> dict[str, str]:
 
 
 def strangers_among(bench: Bench, names: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return which of some plugins, by kind and name, and of their encoders are not our own."""
-    return _strangers(bench, [*names, *sorted(_encoders_of(bench, names))])
+    """Return which of some plugins, by kind and name, of their stages and encoders are not ours."""
+    every = set(names)
+    for kind, name in names:
+        if kind == "predictor":
+            stages = bench.predictor(name).stages.values()
+            every |= {("predictor", stage.predictor) for stage in stages}
+    return _strangers(bench, sorted(every | _encoders_of(bench, every)))
 
 
 def _strangers(bench: Bench, names: Iterable[tuple[str, str]]) -> dict[str, str]:

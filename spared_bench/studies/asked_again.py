@@ -37,6 +37,21 @@ _MOST_DEATHS = 2
 _MADE, _GAP = "{}.npy", "{}.txt"
 
 
+def asked(
+    bench: Bench, result: TrialResult, shifts: Sequence[Shift], folder: Path
+) -> Callable[[Shift], np.ndarray]:
+    """Return what gives the prediction of a shift, here or, beside code of others, apart.
+
+    Raises
+    ------
+    UsageError, MissingFileError
+        See ``ask_apart``, whose parameters these are.
+    """
+    if _imported(bench, result):
+        return ask_apart(bench, result, shifts, folder)
+    return partial(ask_here, bench, result)
+
+
 def ask_here(bench: Bench, result: TrialResult, shift: Shift) -> np.ndarray:
     """Return what a trained method predicts under a shift, asked in this process.
 
@@ -106,7 +121,8 @@ def ask_apart(
         gap, made = folder / _GAP.format(number), folder / _MADE.format(number)
         if gap.is_file():
             raise PluginError(gap.read_text(encoding="utf-8"))
-        found: np.ndarray = np.load(made, allow_pickle=False)
+        # Its head may promise more than there is.
+        found: np.ndarray = np.load(made, mmap_mode="r", allow_pickle=False)
         return found
 
     return predicted

@@ -1,43 +1,21 @@
 """How much trained methods lose when the tested images change; nothing is trained again.
 
 Each method is trained once, as the protocol says. The saved network then predicts the same tested
-spots from changed patches, and is scored by the study's metric. What came of a trial and a shift is
-an entry of the store.
+spots from changed patches, and is scored by the study's metric (``shifted_scores``).
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from spared_bench.bench import Bench
-from spared_bench.data import MASK, TARGET
-from spared_bench.errors import SparedBenchError, in_words
-from spared_bench.inference.seen import SEEN_VERSION
-from spared_bench.inference.shifted import KNOWN_ONLY
-from spared_bench.keys.code import code_hash
-from spared_bench.keys.hashing import digest
-from spared_bench.metrics.scoring import score
-from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
-from spared_bench.studies.asked_again import ask_apart, ask_here, strangers_in
 from spared_bench.studies.results import Collected, StudyCell, mean
+from spared_bench.studies.shifted_scores import scores_of
 from spared_bench.studies.shifts import Shift, chosen_shifts
-from spared_bench.trials.products import prepared_table
-from spared_bench.trials.scores import scored_columns
-
-_KIND = "shifts"
-_FILE = "score.json"
-#: Returns what a trained method predicts under a shift.
-_Ask = Callable[[Shift], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,124 +67,28 @@ def shift_all(
         Told of each method as it is begun.
     """
     shifts = chosen_shifts(names)
-    found = []
+    found: list[Shifted] = []
     for cell in collected.done:
         assert cell.result is not None
         log(f"{cell.method} on {cell.dataset}, seed {cell.seed}: {len(shifts)} shifts")
-        with TemporaryDirectory() as folder:
-            found += _of_cell(bench, cell, shifts, metric, Path(folder))
+        made = scores_of(bench, cell.result, shifts, metric)
+        found += [_shifted(cell, shift, metric, made[shift.name]) for shift in shifts]
     return found
 
 
-def _of_cell(
-    bench: Bench, cell: StudyCell, shifts: list[Shift], metric: MetricSpec, folder: Path
-) -> list[Shifted]:
-    """Apply every shift to a trained cell; to one of a stranger's method in another process."""
-    result, found = cell.result, list[Shifted]()
-    assert result is not None
-    ask: _Ask = partial(ask_here, bench, result)
-    if strangers_in(bench, result):
-        store = bench.workspace.store
-        keys = {
-            each: digest(shift_inputs(bench, result.key, each.name, metric.name)) for each in shifts
-        }
-        lacking = [shift for shift, key in keys.items() if not store.has(_KIND, key)]
-        try:
-            ask = ask_apart(bench, result, lacking, folder)
-        except SparedBenchError as error:
-            clean, why = cell.score(metric.name), str(error)
-            return [Shifted(cell, shift.name, clean, gap=why) for shift in shifts]
-    for shift in shifts:
-        found.append(_shifted(bench, cell, shift, metric, ask))
-        if found[-1].gap and not math.isfinite(found[-1].score) and _is_final(found[-1].gap):
-            found += [Shifted(cell, other.name, gap=found[-1].gap) for other in shifts[1:]]
-            break
-    return found
-
-
-def _is_final(gap: str) -> bool:
-    """Whether no other shift can do better: there is no model, or it needs known spots."""
-    return "left no model" in gap or "has no `load`" in gap or KNOWN_ONLY in gap
-
-
-def _shifted(bench: Bench, cell: StudyCell, shift: Shift, metric: MetricSpec, ask: _Ask) -> Shifted:
-    assert cell.result is not None
-    try:
-        values = _score_of(bench, cell.result, shift, metric, ask)
-    except SparedBenchError as error:
-        return Shifted(cell, shift.name, cell.score(metric.name), gap=str(error))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a stranger's method may do anything with what it sees
-        return Shifted(cell, shift.name, cell.score(metric.name), gap=in_words(error)[0])
-    value = values["score"]
+def _shifted(
+    cell: StudyCell, shift: Shift, metric: MetricSpec, made: Mapping[str, Any] | str
+) -> Shifted:
+    clean = cell.score(metric.name)
+    if isinstance(made, str):
+        return Shifted(cell, shift.name, clean, gap=made)
     return Shifted(
         cell,
         shift.name,
-        cell.score(metric.name),
-        math.nan if value is None else float(value),
-        {gene: math.nan if v is None else float(v) for gene, v in values["genes"].items()},
+        clean,
+        math.nan if made["score"] is None else float(made["score"]),
+        {gene: math.nan if v is None else float(v) for gene, v in made["genes"].items()},
     )
-
-
-def shift_inputs(bench: Bench, trial: str, shift: str, metric: str) -> dict[str, Any]:
-    """What determines the score of a trial's model on changed images."""
-    return {
-        "trial": trial,
-        "shift": shift,
-        "metric": bench.score_inputs(trial)["metrics"][metric],
-        "pooling": bench.protocol.pooling,
-        "mean_rule": bench.protocol.mean_rule,
-        "genes": list(bench.protocol.scored_genes),
-        "code": code_hash("spared_bench.studies.shifts"),
-        "seen": SEEN_VERSION,
-        "cut": code_hash("spared_bench.processing.views"),
-        "stains": code_hash("spared_bench.processing.stains.colours"),
-    }
-
-
-def _score_of(
-    bench: Bench, result: TrialResult, shift: Shift, metric: MetricSpec, ask: _Ask
-) -> dict[str, Any]:
-    def make(folder: Path) -> None:
-        values = _computed(bench, result, metric, ask(shift))
-        (folder / _FILE).write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
-
-    inputs = shift_inputs(bench, result.key, shift.name, metric.name)
-    found: dict[str, Any] = bench.workspace.store.obtain(_KIND, inputs, make).read_json(_FILE)
-    return found
-
-
-def _computed(
-    bench: Bench, result: TrialResult, metric: MetricSpec, predicted: np.ndarray
-) -> dict[str, Any]:
-    table = prepared_table(bench, result.dataset)
-    split = bench.dataset(result.dataset).evaluation_split
-    rows = table.obs["split"].to_numpy() == split
-    names = list(table.var_names)
-    columns = scored_columns(bench.protocol, names, list(table.var["gene_name"]))
-    cells = np.ix_(rows, columns)
-    function = bench.registry.get("metric", metric.name).load()
-    scored = score(
-        {metric.name: (metric, function)},
-        np.asarray(table.layers[TARGET], dtype=np.float64)[cells],
-        predicted[:, columns],
-        np.asarray(table.layers[MASK], dtype=bool)[cells],
-        table.obs["slide_id"].to_numpy(dtype=str)[rows],
-        pooling=bench.protocol.pooling,
-        rule=bench.protocol.mean_rule,
-    )
-    genes = scored.by_gene.get(metric.name, [])
-    return {
-        "score": _plain(scored.means[metric.name]),
-        "genes": {names[c]: _plain(v) for c, v in zip(columns, genes, strict=bool(genes))}
-        if genes
-        else {},
-    }
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from spared_bench.leaderboard.studied import studied
 from spared_bench.specs import MetricSpec
 from spared_bench.store.studies import write_study_record
 from spared_bench.store.trials import PREDICTIONS, TRIALS
-from spared_bench.studies import kinds
+from spared_bench.studies import kinds, shifted_scores
 from spared_bench.studies.model import parse_study
 from spared_bench.studies.planning import plan_study
 from spared_bench.studies.results import Collected, StudyCell, collect
 from spared_bench.studies.robustness import Shifted, ranked, shift_all
 from spared_bench.studies.robustness_report import _matrix, sections_of
+from spared_bench.studies.shifts import chosen_shifts
 from spared_bench.workspace import Workspace
 from tests.board_samples import known as known_of
 from tests.board_samples import trial
@@ -215,20 +216,35 @@ def test_one_command_leaves_the_board_with_the_worst_drops(opened, monkeypatch, 
     assert str(done.board) in done.told
 
 
-def test_a_method_that_needs_known_spots_is_left_out_once_and_says_why(trained, monkeypatch):
-    of, plan, done = trained
-    spec, collected = of.base.predictor("linear-probe"), collect(plan)
+def test_a_method_that_needs_known_spots_is_asked_once_and_says_why(trained, monkeypatch):
+    of, _, done = trained
+    spec, shifts = of.base.predictor("linear-probe"), chosen_shifts(("brightness",))
     monkeypatch.setattr(
         type(of.base), "predictor", lambda self, name: replace(spec, needs_known=True)
     )
     called = []
-    monkeypatch.setattr(
-        "spared_bench.studies.asked_again.predict_shifted",
-        lambda *given: (called.append(given), predict_shifted(*given))[1],
-    )
-    found = shift_all(of.base, collected, ("brightness",), MSE, lambda line: None)
 
-    assert len(found) == 4 and len(called) == 1
-    assert all("predicts partially measured samples" in each.gap for each in found)
+    def here(bench, result, wanted, folder):
+        def predicted(shift):
+            called.append(shift)
+            return predict_shifted(bench, result, lambda slide: shift.change)
+
+        return predicted
+
+    monkeypatch.setattr(shifted_scores, "asked", here)
+    gaps = shifted_scores.make_scores(of.base, done.result, shifts, MSE)
+
+    assert len(gaps) == 4 and len(called) == 1
+    assert all("predicts partially measured samples" in each for each in gaps.values())
+
+
+def test_a_method_that_does_not_save_itself_has_gaps_that_say_so_and_its_clean_score(opened):
+    of = opened(STUDY.replace("linear-probe", "toy-mean"))
+    plan = plan_study(of.study, of.base)
+    execute(plan.groups[0].plan, track=False, figures=False, **QUIET)
+    (done,) = collect(plan).done
+    found = shift_all(of.base, collect(plan), ("brightness",), MSE, lambda line: None)
+
+    assert [each.clean for each in found] == [done.score("mse")] * 4
+    assert all("left no model" in each.gap for each in found)
     assert all(math.isnan(each.score) for each in found)
-    assert found[0].clean == done.score("mse")

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
 
 from spared_bench.bench import Bench, Settings
 from spared_bench.completion.masking import hide
@@ -121,9 +123,9 @@ def asked_apart(
         slides = measured()
         folder.mkdir(parents=True)
         for number, draw in enumerate(draws):
-            seen = hide(slides, hidden(draw))
+            left = _left(slides, hidden(draw))
             for name in (TARGET, MASK):
-                np.save(_place(folder, number, name), seen.adata.layers[name])
+                np.save(_place(folder, number, name), left.adata.layers[name])
         answer = do_fresh(
             f"{__name__}:serve",
             {
@@ -140,8 +142,8 @@ def asked_apart(
         def complete(draw: Any) -> tuple[np.ndarray, float]:
             number = list(draws).index(draw)
             values = _read(_place(folder, number, _COMPLETED), slides.target.nbytes, completer)
-            seen = hide(slides, hidden(draw))
-            return checked_completion(values, seen, completer), _seconds(answer["complete"][number])
+            left = _left(slides, hidden(draw))
+            return checked_completion(values, left, completer), _seconds(answer["complete"][number])
 
         n_parameters = answer["n_parameters"]
         known = isinstance(n_parameters, int) and not isinstance(n_parameters, bool)
@@ -151,6 +153,18 @@ def asked_apart(
         yield ask
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _left(slides: Slides, hidden: np.ndarray) -> Slides:
+    """Return what ``hide`` leaves of the measurements, and no more: medians take a while."""
+    mask = slides.mask & ~hidden
+    target = np.where(mask, slides.target, np.float32(0))
+    adata = AnnData(
+        obs=pd.DataFrame(index=slides.adata.obs_names.copy()),
+        var=pd.DataFrame(index=slides.adata.var_names.copy()),
+        layers={TARGET: target, MASK: mask},
+    )
+    return replace(slides, adata=adata)
 
 
 def serve(

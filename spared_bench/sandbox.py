@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on all architectures
@@ -32,6 +33,7 @@ _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc",
            "/nix/store", "/opt/rocm", "/run/nvidia-persistenced")  # fmt: skip
 _DEVICES = ("null", "zero", "full", "random", "urandom", "shm", "dri", "kfd")
 _CAPABILITY_VERSION = 0x20080522
+_SUFFIXES_OF_CODE = (".py", ".pyc", ".so", ".egg", ".zip", ".egg-link", ".pth")
 
 
 def why_unavailable() -> str:
@@ -119,12 +121,35 @@ def places_of_python() -> list[Path]:
     """Return what an interpreter and its packages are read from, and the system's own folders."""
     found = [*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix]
     here = {"", ".", str(Path.cwd())} if _has_folder() else {"", "."}
-    found += [path for path in sys.path if path not in here]
+    installed = [Path(path).resolve() for path in found]
+    for path in sys.path:
+        if path not in here:
+            found += _code_in(Path(path), installed)
+    PathFinder.find_spec("spared_bench_lists_what_is_there")  # a folder that is shut later
     for finder in sys.meta_path:  # of packages that are installed to be edited
         module = sys.modules.get(getattr(finder, "__module__", ""))
         for place in getattr(module, "MAPPING", {}).values():
             found += [place, f"{place}.py"]  # of a package, of a module
     return [Path(path) for path in dict.fromkeys(found)]
+
+
+def _code_in(place: Path, installed: Iterable[Path]) -> list[str]:
+    """Return all of a place of packages; of a folder of somebody's own work, the code alone.
+
+    Such a folder (of ``PYTHONPATH``, or installed to be edited) may hold other workspaces and data.
+    """
+    above = {place.resolve(), *place.resolve().parents}
+    with suppress(OSError):
+        if place.is_dir() and not above & set(installed) and not any(place.glob("*.dist-info")):
+            return [str(path) for path in place.iterdir() if _is_code(path)]
+    return [str(place)]
+
+
+def _is_code(path: Path) -> bool:
+    if not path.is_dir():
+        return path.suffix in _SUFFIXES_OF_CODE
+    inside = (path.glob("*.py"), path.glob("*/__init__.py"))  # the second in a namespace
+    return (path.name.isidentifier() and any(map(any, inside))) or path.suffix == ".egg-info"
 
 
 def _has_folder() -> bool:

@@ -110,6 +110,9 @@ def main() -> None:
     except (OSError, RuntimeError) as error:
         if _is_loop(error):
             sys.exit(fail(UsageError(f"A link leads back to itself: {error}. Name another path.")))
+        if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+            told = f"No file can have so long a name: {str(getattr(error, 'filename', ''))[:60]}..."
+            sys.exit(fail(UsageError(f"{told} Name a shorter path.")))
         if not _is_somewhere():
             told = "The folder in which this command was begun is not there any more."
             sys.exit(fail(UsageError(f"{told} Go to another one (`cd`) and repeat it.")))

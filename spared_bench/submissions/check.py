@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError, SubmissionError, UnknownNameError
+from spared_bench.errors import (
+    SparedBenchError,
+    SubmissionError,
+    UnknownNameError,
+    WorkspaceError,
+)
 from spared_bench.leaderboard.entries import EntryResult, impossible
 from spared_bench.leaderboard.text import visible
 from spared_bench.results import BROUGHT
@@ -78,6 +83,11 @@ def check(
     -------
     Report
         Whatever is wrong with the bundle is in it; nothing is raised for that.
+
+    Raises
+    ------
+    WorkspaceError
+        If the checker's own files cannot be read or written, or are damaged.
     """
     report = Report(path.name)
     try:
@@ -98,6 +108,8 @@ def check(
                 metrics = [bench.metric(name) for name in bench.protocol.metrics]
                 look_across(report.evidence, report.results, *names, metrics)
                 look_at_donors(report.evidence, opened.description, bench, opened.claim.datasets)
+    except WorkspaceError:  # no fault of the bundle
+        raise
     except SparedBenchError as error:
         report.problems.append(str(error))
     more = len(report.problems) - _MOST_TOLD
@@ -272,6 +284,8 @@ def _telling(report: Report, where: str) -> Iterator[None]:
     """Turn an error into a problem, so that the others are found too."""
     try:
         yield
+    except WorkspaceError:
+        raise
     except SparedBenchError as error:
         report.problems.append(f"{where}: {error}")
 

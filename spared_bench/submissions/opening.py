@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spared_bench.errors import DownloadError, SubmissionError
+from spared_bench.errors import DownloadError, SubmissionError, WorkspaceError
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.text import visible
 from spared_bench.sources.archives import sound_zip, unpack
@@ -68,6 +68,8 @@ def opened(path: Path) -> Iterator[Bundle]:
     ------
     SubmissionError
         For anything that is not exactly a bundle.
+    WorkspaceError
+        If the disk on which it is unpacked is full.
     """
     if path.is_dir():
         _check_folder(path)
@@ -84,6 +86,11 @@ def opened(path: Path) -> Iterator[Bundle]:
             unpack(path, folder, MAX_BYTES, _MAX_MEMBERS)
         except DownloadError as error:
             raise SubmissionError(f"{path.name} is refused: {error}") from error
+        except WorkspaceError as full:
+            raise WorkspaceError(
+                f"The disk of temporary files ({scratch.parent}) became full while {path.name} was"
+                " unpacked. Free some space, or name another folder in TMPDIR."
+            ) from full
         yield _read(folder)
 
 

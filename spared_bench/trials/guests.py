@@ -283,7 +283,10 @@ def _places_of_code(guests: Sequence[str] | None) -> Iterator[Path]:
 
 
 def _places_of_weights() -> Iterator[Path]:
-    return _places_named((*_HUB, *_WEIGHTS))
+    """Yield where weights lie: of the hub its models alone, not parts of files, nor the token."""
+    for hub in _places_named(_HUB):
+        yield from (hub / "modules", *hub.glob("models--*"), *hub.glob("hub/models--*"))
+    yield from _places_named(_WEIGHTS)
 
 
 def _places_named(names: Iterable[str]) -> Iterator[Path]:

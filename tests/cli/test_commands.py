@@ -114,6 +114,9 @@ def test_a_mistake_ends_the_process_in_the_same_way(tmp_path):
     for arguments, message in [
         (["run", "-p", "linear-prob"], "UnknownNameError: No predictor is named 'linear-prob'."),
         (["run", "--epochs", "3"], "No such option: --epochs"),
+        (["submit", "check", "x" * 300], "No file can have so long a name: xxx"),
+        (["run", "--dry-run", "-d", "planted", "-w", "x" * 300], "Name a shorter path."),
+        (["data", "add", "/x" * 2500], "No file can have so long a name: /x/x"),
     ]:
         done = process(*arguments, SPARED_BENCH_WORKSPACE=str(tmp_path / "w"))
         assert done.returncode == 2, done.stderr

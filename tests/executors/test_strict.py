@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -222,8 +223,12 @@ def test_what_is_hidden_in_a_readable_folder_stays_hidden_and_only_named_folders
 def test_modules_installed_to_be_edited_are_read_and_the_folder_that_it_began_in_is_not(
     bench, tmp_path, monkeypatch
 ):
-    for name in ("lone.py", "several/__init__.py", "mine/answers.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    own = ("own.py", "package/__init__.py", "package/values.txt", "name_space/part/__init__.py")
+    data = ("answers.txt", "runs/store/prepared/dataset.h5ad", "runs.py.d/answers.txt")
+    names = ["lone.py", "several/__init__.py", "mine/answers.txt", "target/a-1.dist-info/METADATA"]
+    names += ["target/a.libs/a.txt", *(f"project/{name}" for name in (*own, *data))]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("x = 1\n")
     # What `pip install -e` leaves: a finder, whose module maps names to places without a suffix.
     module = ModuleType("__editable___lone_finder")
@@ -232,22 +237,20 @@ def test_modules_installed_to_be_edited_are_read_and_the_folder_that_it_began_in
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
     monkeypatch.chdir(tmp_path / "mine")  # as `python -m spared_bench` finds it on its path
+    # Folders of PYTHONPATH, or of a `.pth` file: of one's own work, and of installed packages.
+    monkeypatch.setattr(
+        sys, "path", [*sys.path, *(str(tmp_path / x) for x in ("project", "target"))]
+    )
     monkeypatch.syspath_prepend(str(tmp_path / "mine"))
     (tmp_path / "spare").mkdir()
 
     def work():
         shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
-        found = {}
-        for name in ("lone.py", "several/__init__.py", "mine/answers.txt"):
-            try:
-                found[name] = (tmp_path / name).read_text()
-            except PermissionError:
-                found[name] = "shut"
-        return found
+        assert importlib.import_module("own").x == importlib.import_module("package").x == 1
+        return [name for name in names if not _opens(tmp_path / name)]
 
-    assert do_apart(work) == {
-        "lone.py": "x = 1\n", "several/__init__.py": "x = 1\n", "mine/answers.txt": "shut",
-    }  # fmt: skip
+    shut = ["mine/answers.txt", *(f"project/{name}" for name in data)]
+    assert do_apart(work) == shut
 
 
 def test_what_is_done_apart_answers_raises_or_dies():
@@ -474,9 +477,12 @@ def test_data_are_shut_wherever_links_lead_among_them_and_the_hubs_data_sets_are
 
 @needs_landlock
 def test_weights_are_read_in_the_cache_that_a_user_has_set(bench, tmp_path, monkeypatch):
-    files = [tmp_path / "cache" / name / "w" for name in ("torch", "huggingface/hub", "other")]
+    hub = "huggingface/hub"
+    names = ("torch/w", f"{hub}/models--a--net/w", f"{hub}/datasets--a/s", "other/w",
+             "huggingface/token", "huggingface/xet/server/chunk-cache/c")  # fmt: skip
+    files = [tmp_path / "cache" / name for name in names]
     for file in files:
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("x")
     for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -487,7 +493,7 @@ def test_weights_are_read_in_the_cache_that_a_user_has_set(bench, tmp_path, monk
         shut_in(tmp_path / "spare", [], bench.registry, bench.workspace, [])
         return [_opens(file) for file in files]
 
-    assert do_apart(work) == [True, True, False]
+    assert do_apart(work) == [True, True, False, False, False, False]
 
 
 def _opens(file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from spared_bench.errors import (
     SubmissionError,
     UnknownNameError,
     UsageError,
+    WorkspaceError,
 )
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.results import TrialResult
@@ -30,6 +32,7 @@ from spared_bench.store.entries import Store
 from spared_bench.submissions import bundle
 from spared_bench.submissions.add import add, unreproduced, withdraw
 from spared_bench.submissions.build import build
+from spared_bench.submissions.check import check
 from spared_bench.submissions.codec import read_prediction, write_prediction
 from spared_bench.submissions.comment import comment
 from spared_bench.submissions.truth import table_hash, truth_of
@@ -164,6 +167,29 @@ def test_without_data_an_entry_is_no_more_than_reported(archive, checked, tmp_pa
     with pytest.raises(SubmissionError, match="can only be added as 'reported'"):
         add(report, tmp_path / "leaderboards", "re-scored")
     add(report, tmp_path / "leaderboards", "reported")
+
+
+def test_a_workspace_or_disk_that_fails_the_checker_refuses_no_bundle(
+    archive, checked, run_bench, tmp_path, monkeypatch
+):
+    def fails(*_):
+        raise WorkspaceError("Cannot write to the workspace.")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def bench_of(_):
+        return fails()
+
+    with pytest.raises(WorkspaceError, match="Cannot write"):
+        check(archive, bench_of, tmp_path / "leaderboards")
+    for name in ("look_at_own_runs", "rescore", "finished_cells", "look_across"):
+        with monkeypatch.context() as patch, pytest.raises(WorkspaceError, match="Cannot write"):
+            patch.setattr(f"spared_bench.submissions.check.{name}", fails)
+            checked(archive)
+    monkeypatch.setattr("spared_bench.sources.archives._copy", full)
+    with pytest.raises(WorkspaceError, match=r"temporary files \(.*\) became full .* in TMPDIR"):
+        check(archive, lambda _: run_bench, tmp_path / "leaderboards")
 
 
 def test_data_that_the_checker_lacks_are_no_fault_of_the_bundle(

@@ -29,7 +29,7 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2
 _MAX_SAMPLE_VALUE = 281
 _DESCRIPTION, _XMP = 270, 700
 #: Of one tile with the next in Ventana's XML, or of each level in Trestle's description.
-_OVERLAP = re.compile(rb"Overlap(?:sXY|X|Y)\s*=[\s\"']*-?[\d\s]*[1-9]")
+_OVERLAP = re.compile(rb"Overlap(?:sXY|X|Y)\s*=[\s\"']*-?[\d \t]*[1-9]")
 _COLOURS, _EIGHT_BITS = 3, 255
 _ENDS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 

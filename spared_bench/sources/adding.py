@@ -54,11 +54,7 @@ def add_description(
     _refuse_zeros(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
-    if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
-        raise UsageError(
-            f"There is a dataset in {folder} already. Choose another `name`, or replace it with"
-            " `--replace`."
-        )
+    _refuse_known(kept, replace)
     found: set[str] = set()
     compared = Compared(described.organism)
     for slide_id in described.slides:
@@ -101,8 +97,18 @@ def add_description(
             raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+    _refuse_known(kept, replace)  # which another command may have added while slides were read
     write_text(kept, text)
     return described, kept
+
+
+def _refuse_known(kept: Path, replace: bool) -> None:
+    """Refuse a name that another dataset has, which is not to be replaced."""
+    if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
+        raise UsageError(
+            f"There is a dataset in {kept.parent} already. Choose another `name`, or replace it"
+            " with `--replace`."
+        )
 
 
 def _refuse_zeros(described: Description, path: Path) -> None:

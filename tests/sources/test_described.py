@@ -33,6 +33,7 @@ from spared_bench.errors import (
 )
 from spared_bench.processing.annotation import gene_table
 from spared_bench.registry import discover
+from spared_bench.sources import adding
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.described import read_slide
 from spared_bench.sources.description import read_description
@@ -139,6 +140,23 @@ def test_a_dataset_that_was_refused_can_be_added_once_it_is_mended(tmp_path):
         add_description(yaml, tmp_path / "data")
     own_image(tmp_path / "T2/adata.h5ad", 2)
     assert add_description(yaml, tmp_path / "data")[1].is_file()
+
+
+def test_what_another_command_added_meanwhile_is_not_replaced(yaml, tmp_path, monkeypatch):
+    kept = tmp_path / "data/mine/dataset.yaml"
+
+    def read_beside_another(*given):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text("of another command")
+        return read(*given)
+
+    read = adding.read
+    monkeypatch.setattr(adding, "read", read_beside_another)
+    with pytest.raises(UsageError, match=r"There is a dataset in .*mine already"):
+        add_description(yaml, tmp_path / "data")
+    assert kept.read_text() == "of another command"
+    add_description(yaml, tmp_path / "data", replace=True)
+    assert read_description(kept).name == "mine"
 
 
 def test_a_slide_without_any_count_is_refused(tmp_path):

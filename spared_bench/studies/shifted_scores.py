@@ -83,7 +83,8 @@ def _made(
     if all(each.is_ours or each.told is not None for each in bench.registry.plugins):
         return make_scores(bench, result, shifts, metric)
     plugins = [(kind, getattr(result, kind)) for kind in ("dataset", "completer", "predictor")]
-    strangers = strangers_among(bench, [*plugins, ("metric", metric.name)])
+    metrics = [("metric", name) for name in bench.scored_metrics]  # a score's inputs name them all
+    strangers = strangers_among(bench, [*plugins, *metrics])
     told = told_of(bench, strangers)
     asked_for = {
         "settings": replace(bench.settings, strangers=strangers, told=told).as_dict(),

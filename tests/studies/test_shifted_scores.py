@@ -31,7 +31,7 @@ import os
 import sys
 from pathlib import Path
 import numpy as np
-from spared_bench import PredictorSpec, hookimpl
+from spared_bench import MetricSpec, PredictorSpec, hookimpl
 
 SIGN = Path(os.environ["STRANGER_SIGN"])
 if "pytest" not in sys.modules:
@@ -69,6 +69,13 @@ NAMES = {"light": "Light", "wide": "Wide"}
 @hookimpl
 def spared_bench_predictors():
     return [PredictorSpec(name, f"{__name__}:{cls}") for name, cls in NAMES.items()]
+
+def far(truth, prediction, mask):
+    return np.abs(truth - prediction)[mask].mean()
+
+@hookimpl
+def spared_bench_metrics():
+    return [MetricSpec("far", f"{__name__}:far", per="entry", better="lower")]
 """
 
 
@@ -81,9 +88,12 @@ def studied(workspace, tmp_path, monkeypatch):
     plugin = tmp_path / "strange_methods.py"
     plugin.write_text(STRANGERS)
 
-    def run(*methods, beside=True):
+    def run(*methods, beside=True, metrics=()):
         files = [TOY_PLUGIN, plugin] if beside else [TOY_PLUGIN]
-        bench = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=files, device="cpu")
+        protocol = tmp_path / "toy.yaml"
+        more = f"metrics: [{', '.join(metrics)}]\n" if metrics else ""
+        protocol.write_text(TOY_PROTOCOL.read_text() + more)
+        bench = make_bench(str(protocol), workspace=workspace, plugin_files=files, device="cpu")
         study = parse_study(STUDY.replace("METHODS", ", ".join(methods)), "study.yaml")
         done = kinds.run_and_report(
             Opened(study, bench), track=False, board=False, log=lambda line: None, workers=1
@@ -136,3 +146,11 @@ def test_a_stranger_is_scored_by_what_it_predicts_and_its_faults_are_gaps(studie
     assert float(darker["mse shifted"]) == pytest.approx(wrong.mean(), rel=0.01)
     assert float(darker["drop"]) == pytest.approx(wrong.mean() - float(darker["mse"]), rel=0.05)
     assert all("left no finite values of shape" in found["wide", each]["gap"] for each in shifts)
+
+
+def test_a_protocol_may_have_metrics_of_others_beside_the_studys(studied):
+    found, _ = studied("light", "linear-probe", metrics=["mse", "far"])
+
+    assert len(found) == 6
+    assert {row["gap"] for row in found.values()} == {""}
+    assert all(float(row["mse shifted"]) > 0 for row in found.values())

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,12 @@ from spared_bench.store.processes import stamp
 from spared_bench.threads import use_threads
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
 from spared_bench.trials.products import prepare
+from spared_bench.trials.record import count_parameters
 
 _COMPLETED = "completed"
 _HEADER_BYTES = 4096  # of a .npy file, at most
+#: On disk at once; of the largest slides, several interpreters are asked one after the other.
+MOST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def asked_here(
         completed = complete_hidden(method, slides, gone, completer)
         return completed, time.perf_counter() - started
 
-    return Asked(complete, told["seconds"], getattr(method, "n_parameters", None))
+    return Asked(complete, told["seconds"], count_parameters(method))
 
 
 @contextmanager
@@ -96,7 +99,7 @@ def asked_apart(
     hidden: Callable[[Any], np.ndarray],
     draws: Sequence[Hashable],
 ) -> Iterator[Callable[[], Asked]]:
-    """Give what asks a completer of which this process is only told, for all masks at once.
+    """Give what asks a completer of which this process is only told, for many masks at once.
 
     Parameters
     ----------
@@ -107,47 +110,54 @@ def asked_apart(
     hidden : callable
         Which entries a mask hides, by its name.
     draws : sequence
-        The names of the masks.
+        The names of the masks, in the order in which they will be asked for.
 
     Yields
     ------
     callable
-        Asks when it is called first. Raises ``FailedError`` if the completer raised, ``DiedError``
-        if its process ended, ``MismatchError`` if its code has changed since this process was told
-        of it.
+        Asks when it is called first. Raises ``FailedError`` if the completer raised, or its code
+        has changed since this process was told of it; ``DiedError`` if its process ended.
     """
     folder = bench.workspace.store.root / "tmp" / f"hidden.{stamp()}"
+    slides = cache(measured)
+
+    @lru_cache(maxsize=1)
+    def answer(first: int, number: int) -> dict[str, Any]:
+        """Hand masks over, those from the first on, and ask about all of them."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for at, draw in enumerate(draws[first : first + number]):
+            left = _left(slides(), hidden(draw))
+            for name in (TARGET, MASK):
+                np.save(_place(folder, at, name), left.adata.layers[name])
+        asked = {
+            "settings": _settings_for(bench, dataset, completer).as_dict(),
+            "dataset": dataset,
+            "completer": completer,
+            "split": str(slides().adata.obs["split"].iloc[0]),
+            "n_draws": len(draws[first : first + number]),
+            "folder": str(folder),
+        }
+        found: dict[str, Any] = do_fresh(f"{__name__}:serve", asked, seconds=0)
+        return found
 
     @cache
     def ask() -> Asked:
-        slides = measured()
-        folder.mkdir(parents=True)
-        for number, draw in enumerate(draws):
-            left = _left(slides, hidden(draw))
-            for name in (TARGET, MASK):
-                np.save(_place(folder, number, name), left.adata.layers[name])
-        answer = do_fresh(
-            f"{__name__}:serve",
-            {
-                "settings": _settings_for(bench, dataset, completer).as_dict(),
-                "dataset": dataset,
-                "completer": completer,
-                "split": str(slides.adata.obs["split"].iloc[0]),
-                "n_draws": len(draws),
-                "folder": str(folder),
-            },
-            seconds=0,
-        )
+        # What is handed over and comes back, of one mask.
+        n_bytes = 2 * slides().target.nbytes + slides().mask.nbytes
+        number = max(1, MOST_BYTES // n_bytes)
 
         def complete(draw: Any) -> tuple[np.ndarray, float]:
-            number = list(draws).index(draw)
-            values = _read(_place(folder, number, _COMPLETED), slides.target.nbytes, completer)
-            left = _left(slides, hidden(draw))
-            return checked_completion(values, left, completer), _seconds(answer["complete"][number])
+            first, at = divmod(list(draws).index(draw), number)
+            told = answer(first * number, number)
+            values = _read(_place(folder, at, _COMPLETED), slides().target.nbytes, completer)
+            left = _left(slides(), hidden(draw))
+            return checked_completion(values, left, completer), _seconds(told["complete"][at])
 
-        n_parameters = answer["n_parameters"]
+        told = answer(0, number)
+        n_parameters = told["n_parameters"]
         known = isinstance(n_parameters, int) and not isinstance(n_parameters, bool)
-        return Asked(complete, _seconds(answer["fit"]), n_parameters if known else None)
+        return Asked(complete, _seconds(told["fit"]), n_parameters if known else None)
 
     try:
         yield ask
@@ -207,7 +217,7 @@ def serve(
         seconds.append(time.perf_counter() - started)
         np.save(_place(Path(folder), number, _COMPLETED), completed)
     return {
-        "n_parameters": getattr(method, "n_parameters", None),
+        "n_parameters": count_parameters(method),
         "fit": told["seconds"],
         "complete": seconds,
     }

@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from spared_bench.api import make_bench
 from spared_bench.cli import app
+from spared_bench.completion import asking
 from spared_bench.completion.benchmark import Task, conditions, measure
 from spared_bench.completion.figures import draw_map
+from spared_bench.fresh import do_fresh
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 WANTED = conditions(["fraction"], [0.3, 0.6])
@@ -33,7 +35,7 @@ with SIGN.open("a") as file:
     file.write(json.dumps({"imported in": os.getpid()}) + "\\n")
 
 class Fives:
-    n_parameters = 5
+    n_parameters = np.int64(5)
 
     def fit(self, train, val, context):
         self.fitted_ = True
@@ -76,8 +78,6 @@ class Dies(Fives):
         os.kill(os.getpid(), 9)
 
 class Forges(Fives):
-    n_parameters = "many"
-
     def complete(self, slides):
         save = np.save
 
@@ -188,6 +188,22 @@ def test_it_scores_what_it_scores_where_it_is_imported(bench_of, plugin):
     hidden = task.hidden(WANTED[0], 0)
     expected = np.square(task.slides.target[hidden].astype(float) - 5).mean()
     assert first.results[0].repeats[0]["mse"] == pytest.approx(expected)
+
+
+def test_of_large_slides_some_masks_are_handed_over_at_once(bench_of, plugin, monkeypatch):
+    at_once = measure(bench_of("once", plugin), ["toy"], ["fives", "kept"], WANTED, 3)
+    slides = Task(bench_of("once", plugin), "toy").slides
+    size = 2 * slides.target.nbytes + slides.mask.nbytes
+    monkeypatch.setattr(asking, "MOST_BYTES", 4 * size + 1)  # of six masks
+    asked = []
+    monkeypatch.setattr(
+        asking, "do_fresh", lambda *given, **more: (asked.append(1), do_fresh(*given, **more))[1]
+    )
+    in_parts = measure(bench_of("parts", plugin), ["toy"], ["fives", "kept"], WANTED, 3)
+
+    assert not in_parts.failures
+    assert scores(in_parts) == scores(at_once)
+    assert len(asked) == 2 * 2
 
 
 def test_no_hidden_entry_is_in_the_process_that_completes(bench_of, plugin, tmp_path):

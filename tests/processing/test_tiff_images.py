@@ -502,6 +502,7 @@ TRESTLE = "Objective Power=20;OverlapsXY={};Background Color=FFFFFF"
         (270, TRESTLE.format(" 0 16 0 8"), True),
         (700, JOINT.format(0, 0), False),
         (270, TRESTLE.format("0 0 0 0"), False),
+        (270, "OverlapsXY= 0 0\n20 x", False),
     ],
 )
 def test_tiles_that_overlap_are_not_laid_side_by_side(tmp_path, pixels, tag, told, is_refused):

@@ -84,6 +84,8 @@ def test_code_of_a_plugin_that_ends_a_command_is_told_and_its_status_is_not_0(
         said = done.stdout + done.stderr
         assert done.returncode == 1, (command, said[-1000:])
         told = ("sys.exit(0)", "SystemExit: 0") if way == "leaves" else ("calls os._exit(0)",)
+        if command.startswith("complete") and way != "leaves":  # where the completer is apart
+            told = ("Its process ended with status 0 before it had answered",)
         assert any(each in said for each in told), (command, said[-1000:])
         # Whoever checks a plugin of theirs is shown where it failed.
         assert "Traceback" not in said or "check" in command, (command, said[-1000:])

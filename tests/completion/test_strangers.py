@@ -191,19 +191,19 @@ def test_it_scores_what_it_scores_where_it_is_imported(bench_of, plugin):
 
 
 def test_of_large_slides_some_masks_are_handed_over_at_once(bench_of, plugin, monkeypatch):
-    at_once = measure(bench_of("once", plugin), ["toy"], ["fives", "kept"], WANTED, 3)
+    at_once = measure(bench_of("once", plugin), ["toy"], ["fives"], WANTED, 2)
     slides = Task(bench_of("once", plugin), "toy").slides
     size = 2 * slides.target.nbytes + slides.mask.nbytes
-    monkeypatch.setattr(asking, "MOST_BYTES", 4 * size + 1)  # of six masks
+    monkeypatch.setattr(asking, "MOST_BYTES", 3 * size + 1)  # of four masks
     asked = []
     monkeypatch.setattr(
         asking, "do_fresh", lambda *given, **more: (asked.append(1), do_fresh(*given, **more))[1]
     )
-    in_parts = measure(bench_of("parts", plugin), ["toy"], ["fives", "kept"], WANTED, 3)
+    in_parts = measure(bench_of("parts", plugin), ["toy"], ["fives"], WANTED, 2)
 
     assert not in_parts.failures
     assert scores(in_parts) == scores(at_once)
-    assert len(asked) == 2 * 2
+    assert len(asked) == 2
 
 
 def test_no_hidden_entry_is_in_the_process_that_completes(bench_of, plugin, tmp_path):

@@ -14,6 +14,8 @@ from spared_bench.reports import slide_pictures
 from spared_bench.reports.slide_pictures import picture_of, read_frame
 from spared_bench.reports.tissue import FRAME, SPOTS, TISSUE, write_pictures
 
+pytestmark = pytest.mark.usefixtures("prepared_alone")
+
 
 def slide(folder, pixels: np.ndarray, centres, scale: float = 1.0, diameter: float = 20.0):
     path = folder / "image.png"

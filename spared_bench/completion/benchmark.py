@@ -23,7 +23,7 @@ from spared_bench.completion.asking import Asked, asked_apart, asked_here
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
 from spared_bench.completion.scoring import score_hidden
 from spared_bench.data import Slides
-from spared_bench.errors import in_words
+from spared_bench.errors import CorruptEntryError, in_words
 from spared_bench.interfaces import Completer
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
@@ -217,12 +217,17 @@ class Task:
         self, completer: str, wanted: Sequence[Condition], repeats: int
     ) -> list[CompletionResult]:
         """Return a result per condition, from the store where it is there."""
-        store = self.bench.workspace.store
         inputs = {each: self.inputs(completer, each, repeats) for each in wanted}
-        lacking = [each for each in wanted if not store.has(KIND, digest(inputs[each]))]
+        lacking = [each for each in wanted if not self._is_sound(inputs[each])]
         draws = [(condition, repeat) for condition in lacking for repeat in range(repeats)]
         with self.asked(completer, draws) as ask:
             return [self._obtain(completer, each, inputs[each], ask) for each in wanted]
+
+    def _is_sound(self, inputs: dict[str, Any]) -> bool:
+        try:
+            return self.bench.workspace.store.find(KIND, inputs) is not None
+        except CorruptEntryError:
+            return False  # and made again
 
     def _obtain(
         self,

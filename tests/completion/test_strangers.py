@@ -229,6 +229,17 @@ def test_what_is_measured_is_not_asked_for_again(bench_of, plugin, tmp_path):
     assert len([each for each in said(tmp_path) if "known" in each]) == before + 1
 
 
+def test_a_damaged_result_is_made_again(bench_of, plugin):
+    before = measure(bench_of("damaged", plugin), ["toy"], ["fives"], WANTED, 1)
+    store = bench_of("damaged", plugin).workspace.store
+    path = store.open("completion", before.results[0].key).folder / "result.json"
+    path.write_text(path.read_text()[:-1])
+    after = measure(bench_of("damaged", plugin), ["toy"], ["fives"], WANTED, 1)
+
+    assert not after.failures
+    assert scores(after) == scores(before)
+
+
 def test_a_map_shows_what_a_stranger_makes_of_it(bench_of, plugin):
     figure = draw_map(Task(bench_of("drawn", plugin), "toy"), ["gene-mean", "fives"], (0.3,))
 

@@ -236,6 +236,8 @@ def _place(folder: Path, number: int, name: str) -> Path:
 def _read(path: Path, n_bytes: int, completer: str) -> np.ndarray:
     """Read what a stranger's process wrote, whose head may promise more than there is."""
     try:
+        if not path.is_file():  # to open a pipe waits for ever
+            raise ValueError("there is no file")
         if path.stat().st_size > n_bytes + _HEADER_BYTES:
             raise ValueError("it is larger than the slides")
         values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)

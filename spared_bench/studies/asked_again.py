@@ -35,6 +35,7 @@ _TEMPLATE_METHOD = "macenko"
 _MOST_DEATHS = 2
 #: Of a change, what was predicted, or the reason why nothing was.
 _MADE, _GAP = "{}.npy", "{}.txt"
+_MOST_CHARS = 10_000  # of a reason, which a stranger may have written
 
 
 def asked(
@@ -120,7 +121,8 @@ def ask_apart(
         number = _number(shift.name)
         gap, made = folder / _GAP.format(number), folder / _MADE.format(number)
         if gap.is_file():
-            raise PluginError(gap.read_text(encoding="utf-8"))
+            with gap.open(encoding="utf-8", errors="replace") as file:
+                raise PluginError(file.read(_MOST_CHARS))
         # Its head may promise more than there is.
         found: np.ndarray = np.load(made, mmap_mode="r", allow_pickle=False)
         return found

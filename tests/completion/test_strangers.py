@@ -87,6 +87,13 @@ class Forges(Fives):
         np.save = forge
         return super().complete(slides)
 
+class Pipes(Fives):
+    def complete(self, slides):
+        save = np.save
+        pipe = lambda path, values: os.mkfifo(path) if "hidden" in str(path) else save(path, values)
+        np.save = pipe
+        return super().complete(slides)
+
 class Alters(Fives):
     def complete(self, slides):
         save = np.save
@@ -109,7 +116,8 @@ class Kept:
     def load(self, folder):
         self.value_ = float((folder / "value").read_text())
 
-NAMES = ("Kept", "Fives", "Looks", "Replaces", "Raises", "Exits", "Dies", "Forges", "Alters")
+NAMES = ("Kept", "Fives", "Looks", "Replaces", "Raises", "Exits", "Dies", "Forges", "Pipes")
+NAMES += ("Alters",)
 
 @hookimpl
 def spared_bench_completers():
@@ -120,6 +128,7 @@ FAIL = {
     "exits": "SystemExit",
     "dies": "was killed by SIGKILL",
     "forges": "left no completed values that can be read: it is larger",
+    "pipes": "left no completed values that can be read: there is no file",
     "alters": "changed measured entries",
 }
 

@@ -60,7 +60,7 @@ _SHOWN: dict[str, tuple[str, ...]] = {
 }
 _SHOWN_FACTS = ("quarantined",)
 _T = TypeVar("_T")
-_Row = list[str]  # stamp, record, and what of it is long
+_Row = list[bytes]  # stamp, record, and what of it is long
 
 
 class Index:
@@ -75,7 +75,7 @@ class Index:
         self._new: dict[str, list[tuple[str, str, str, str, str]]] = {
             table: [] for table in (_RECORDS, _OUTCOMES, _FINALS)
         }
-        self._ahead: dict[str, dict[str, _Row | None]] = {}
+        self._ahead: dict[str, dict[bytes, _Row | None]] = {}
         self._rows: sqlite3.Connection | None = None
         self._damaged = False
         if self._path.is_file():
@@ -92,18 +92,18 @@ class Index:
 
         ``unchanged`` is given the stamp that was kept.
         """
-        ahead = self._ahead.get(kind, {})
-        row = ahead[key] if key in ahead else self._row(kind, key)
+        ahead, name = self._ahead.get(kind, {}), _bytes(key)
+        row = ahead[name] if name in ahead else self._row(kind, key)
         try:
             if row is None:
                 return None
             stamp = _checked(kind, key, row[1], row[0])
-            if not unchanged(stamp):
+            if not unchanged(stamp.decode()):
                 return None
             known = from_json(row[1])
             if kind in _LONG and not self._outcomes:
                 known |= (
-                    from_json(_checked(kind, key, "", row[2])) if self._genes else empty_of(kind)
+                    from_json(_checked(kind, key, b"", row[2])) if self._genes else empty_of(kind)
                 )
             return build(known)
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
@@ -116,7 +116,7 @@ class Index:
 
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
         """Read the rows of these keys, which are the next that are asked for."""
-        ahead: dict[str, _Row | None] = dict.fromkeys(keys)
+        ahead: dict[bytes, _Row | None] = {_bytes(key): None for key in keys}
         for start in range(0, len(keys), _MOST_KEYS):
             some = keys[start : start + _MOST_KEYS]
             which = f" AND key IN ({', '.join('?' * len(some))})"
@@ -125,7 +125,7 @@ class Index:
 
     def _rows_of(
         self, kind: str, which: str = "", keys: Sequence[str] = ()
-    ) -> list[tuple[str, str, str, str]]:
+    ) -> list[tuple[bytes, bytes, bytes, bytes]]:
         rows = self._rows
         if rows is None:
             return []
@@ -174,6 +174,7 @@ class Index:
             if rows.execute("PRAGMA user_version").fetchone()[0] == _form():
                 # Nothing of it in memory: a process ends where such a file is cut meanwhile.
                 rows.execute("PRAGMA mmap_size = 0")
+                rows.text_factory = bytes  # as check sums and the reader of JSON take them
                 return rows
             raise sqlite3.DatabaseError("of other code")
         except BaseException:
@@ -203,17 +204,18 @@ class Index:
 
 def _summed(kind: str, key: str, beside: str, text: str) -> str:
     """Return a text with a check sum of it, of what stands beside it, and of its place."""
-    return text + _sum(kind, key, beside, text)
+    return text + _sum(kind, key, _bytes(beside), _bytes(text)).decode()
 
 
-def _sum(kind: str, key: str, beside: str, text: str) -> str:
-    place, content = (
-        each.encode(errors="surrogatepass") for each in (f"{kind} {key} {beside} ", text)
-    )
-    return f"\v{crc32(content, crc32(place)):08x}"
+def _sum(kind: str, key: str, beside: bytes, text: bytes) -> bytes:
+    return b"\v%08x" % crc32(b" ".join((_bytes(kind), _bytes(key), beside, text)))
 
 
-def _checked(kind: str, key: str, beside: str, summed: str) -> str:
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")  # names of files may hold half a letter
+
+
+def _checked(kind: str, key: str, beside: bytes, summed: bytes) -> bytes:
     """Return the text of which ``_summed`` made one; a disk may have turned a digit of either.
 
     Raises

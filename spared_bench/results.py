@@ -193,6 +193,14 @@ class TrialResult:
         """Return the result with its scores, or with the reason why there are none."""
         if not self.ok:
             return self
+        n_genes = len(self.genes)  # 0 where they were not wanted
+        if n_genes and any(len(values) != n_genes for values in scores.gene_scores.values()):
+            return replace(
+                self,
+                status="error",
+                message="The record of its scores is of another number of genes than its"
+                " predictions. `spared-bench store verify` says what is damaged.",
+            )
         facts = {IMPORTED: scores.imported, **self.facts} if scores.imported else self.facts
         if not scores.ok:
             return replace(
@@ -248,6 +256,11 @@ class TrialResult:
         if not all(isinstance(told, list) for told in failed.values()):
             raise TypeError(f"which slides failed their checks is told as {failed!r:.80}")
         read: TrialResult = checked_record(cls, known)
+        of_genes = {"symbols": len(read.gene_symbols)}
+        of_genes |= {name: len(values) for name, values in read.gene_scores.items()}
+        for name, number in of_genes.items():
+            if number != len(read.genes):
+                raise ValueError(f"it has {len(read.genes)} genes, and {name} of {number}")
         return read
 
 

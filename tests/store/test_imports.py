@@ -192,6 +192,34 @@ def test_a_trial_that_says_with_other_types_how_it_was_made_is_none(forged, tmp_
         import_archive(Store(tmp_path / "s"), packed(folder, tmp_path / "shapeless.tar"))
 
 
+def one_more(values):
+    values.append(values[-1])
+
+
+@pytest.mark.parametrize("field", ["genes", "gene_symbols"])
+@pytest.mark.parametrize("change", [list.pop, one_more])
+def test_a_trial_of_which_genes_lack_their_symbols_is_none(forged, tmp_path, field, change):
+    folder = unpacked(forged, tmp_path / "uneven")
+    (record,) = (folder / "trials").glob("*/result.json")
+    edited(record, lambda values: change(values[field]))
+    with pytest.raises(UsageError, match="this is no record of a trial: it has"):
+        import_archive(Store(tmp_path / "s"), packed(folder, tmp_path / "uneven.tar"))
+
+
+@pytest.mark.parametrize("change", [list.clear, list.pop, one_more])
+def test_scores_of_another_number_of_genes_are_not_those_of_a_trial(bench, change):
+    execute(select(bench, predictors=["toy-ridge"]), executor="inline", track=False)
+    (cell,) = finished_cells(bench.workspace.store)
+    assert cell.final.ok
+    edited(
+        cell.scores / "scores.json",
+        lambda values: [change(each) for each in values["gene_scores"].values()],
+    )
+    (cell,) = finished_cells(bench.workspace.store)
+    assert (cell.final.status, cell.final.scores) == ("error", {})
+    assert "of another number of genes" in cell.final.message
+
+
 def test_imported_results_of_further_seeds_leave_no_other_imported_row_incomplete(bench, tmp_path):
     protocol = tmp_path / "two_seeds.yaml"
     protocol.write_text(f"{TOY_PROTOCOL.read_text()}\nseeds: [0, 7]\n")

@@ -69,6 +69,8 @@ def trial(store, seed, candidate=-1, **values):
         predictor="mean" if seed < 9 else "lost",
         seed=seed,
         seconds={"total": 1.5},
+        genes=["ENSG1", "ENSG2"],
+        gene_symbols=["A", "B"],
         curves={"loss": [(0, 1.0), (10, math.nan)]},
         **values,
     )
@@ -289,7 +291,8 @@ def test_values_of_genes_curves_and_tracebacks_are_left_empty_where_they_are_not
         with Records(store, genes=False) as records:
             (found, *_) = [cell.final for cell in cells_in(records)]
         assert (found.gene_scores, found.genes, found.curves, found.traceback) == ({}, [], {}, "")
-        same = {"gene_scores": whole.gene_scores, "curves": whole.curves}
+        names = ("gene_scores", "genes", "gene_symbols", "curves")
+        same = {name: getattr(whole, name) for name in names}
         assert repr(vars(replace(found, **same))) == repr(vars(whole))
         monkeypatch.setattr(reading, "read_trial", None)
         monkeypatch.setattr(reading, "read_scores", None)

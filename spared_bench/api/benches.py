@@ -11,7 +11,7 @@ from typing import Any
 
 from spared_bench.api.given import names_of, parameters_of, protocol_of
 from spared_bench.api.protocols import default_protocol, load_protocol
-from spared_bench.bench import Bench, Settings
+from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.executors.listing import failing_plugins, listed_apart, require_strict
 from spared_bench.protocol import Protocol
@@ -34,6 +34,7 @@ def make_bench(
     threads: int = 1,
     strict: bool = False,
     apart: bool = False,
+    limits: Limits | None = None,
 ) -> Bench:
     """Bring a protocol, a workspace and the plugins together.
 
@@ -62,6 +63,9 @@ def make_bench(
         Import no code of other distributions or of ``plugin_files`` in this process, but in a
         child, which tells of it, so that nothing which is planned, recorded or shown here is at
         its mercy. The executor must be one of ours, and not ``inline``.
+    limits : Limits, optional
+        For what is done with the bench itself, a completion benchmark or a study of robustness; a
+        run has its own (``RunOptions``).
 
     Raises
     ------
@@ -84,6 +88,7 @@ def make_bench(
         weights=weights,
         offline=offline,
         threads=threads,
+        limits=limits or Limits(),
     )
     bench_of = partial(_bench_of, common, parameters_of(parameters or {}))
     if strict:

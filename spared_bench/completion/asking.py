@@ -116,7 +116,8 @@ def asked_apart(
     ------
     callable
         Asks when it is called first. Raises ``FailedError`` if the completer raised, or its code
-        has changed since this process was told of it; ``DiedError`` if its process ended.
+        has changed since this process was told of it; ``DiedError`` if its process ended, or took
+        longer than a trial may.
     """
     folder = bench.workspace.store.root / "tmp" / f"hidden.{stamp()}"
     slides = cache(measured)
@@ -138,7 +139,8 @@ def asked_apart(
             "n_draws": len(draws[first : first + number]),
             "folder": str(folder),
         }
-        found: dict[str, Any] = do_fresh(f"{__name__}:serve", asked, seconds=0)
+        seconds = bench.settings.limits.timeout
+        found: dict[str, Any] = do_fresh(f"{__name__}:serve", asked, seconds)
         return found
 
     @cache

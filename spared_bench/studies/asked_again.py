@@ -71,7 +71,8 @@ def ask_apart(
 ) -> Callable[[Shift], np.ndarray]:
     """Ask a trained method in a process of its own; return what gives the prediction of a shift.
 
-    If the process ends, it is asked in another one for the shifts that are left.
+    If the process ends, or takes longer than a trial may, it is asked in another one for the shifts
+    that are left.
 
     Parameters
     ----------
@@ -101,10 +102,11 @@ def ask_apart(
         "folder": str(folder),
     }
     left, deaths = [shift.name for shift in shifts], 0
+    seconds = bench.settings.limits.timeout
     while left:
         why = "Its process answered without a prediction."
         try:
-            do_fresh(f"{__name__}:serve", {**asked, "shifts": left}, 0.0)
+            do_fresh(f"{__name__}:serve", {**asked, "shifts": left}, seconds)
         except FailedError as error:
             why = str(error)
         except DiedError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.api import make_bench
-from spared_bench.bench import Bench
+from spared_bench.bench import Bench, Limits
 from spared_bench.errors import PluginError, SparedBenchError, StudyError
 from spared_bench.registry import Registry, discover
 from spared_bench.store.studies import study_records
@@ -83,13 +83,14 @@ def open_study(
     device: str = "auto",
     threads: int = 1,
     offline: bool = False,
+    limits: Limits | None = None,
 ) -> Opened:
     """Read a study and make the bench of its base protocol.
 
     Parameters
     ----------
     name : str
-    workspace, data_dir, plugin_files, device, threads, offline
+    workspace, data_dir, plugin_files, device, threads, offline, limits
         Of ``make_bench``.
     """
     registry = discover(plugin_files, data_dir=Workspace.at(workspace, data_dir).data_dir)
@@ -106,6 +107,7 @@ def open_study(
         device=device,
         threads=threads,
         offline=offline,
+        limits=limits,
     )
     is_file = folder is not None
     source = str(Path(name).resolve()) if is_file else registry.get("study", name).qualified_name

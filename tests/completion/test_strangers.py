@@ -25,6 +25,7 @@ import gc
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 import numpy as np
@@ -77,6 +78,10 @@ class Dies(Fives):
     def complete(self, slides):
         os.kill(os.getpid(), 9)
 
+class Hangs(Fives):
+    def complete(self, slides):
+        time.sleep(3600)
+
 class Forges(Fives):
     def complete(self, slides):
         save = np.save
@@ -117,7 +122,7 @@ class Kept:
         self.value_ = float((folder / "value").read_text())
 
 NAMES = ("Kept", "Fives", "Looks", "Replaces", "Raises", "Exits", "Dies", "Forges", "Pipes")
-NAMES += ("Alters",)
+NAMES += ("Alters", "Hangs")
 
 @hookimpl
 def spared_bench_completers():
@@ -266,6 +271,14 @@ def test_the_command_imports_no_code_of_others(tmp_path, plugin):
     assert {each["completer"] for each in told["results"]} == {"fives", "median"}
     assert list(told["failures"]) == ["toy · dies"]
     assert os.getpid() not in [each.get("imported in") for each in said(tmp_path)]
+
+
+def test_a_completer_that_does_not_answer_is_ended(tmp_path, plugin):
+    place = ["--plugin", str(plugin), "-w", str(tmp_path / "space"), "--timeout", "2"]
+    answer = CliRunner().invoke(app, ["complete", "toy", *WORDS, *place, "-c", "hangs"])
+
+    assert answer.exit_code == 1
+    assert "was ended after 2 s" in json.loads(answer.stdout)["failures"]["toy · hangs"]
 
 
 def test_the_command_gives_a_strangers_completer_its_weights(tmp_path, plugin):

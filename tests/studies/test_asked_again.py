@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from spared_bench.api import execute, make_bench
+from spared_bench.cli import app
 from spared_bench.errors import MissingFileError
 from spared_bench.studies.asked_again import ask_apart, ask_here, strangers_in
 from spared_bench.studies.loading import Opened
@@ -28,7 +30,7 @@ metric: mse
 shifts: [brightness, template]
 """
 PLUGIN = '''
-import gc, os, sys
+import gc, os, sys, time
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,6 +71,11 @@ class EndsOnce(Mean):
             os.kill(os.getpid(), 11)
 
 
+class Hangs(Mean):
+    def spoil(self, slides):
+        time.sleep(3600)
+
+
 class Returns(Mean):
     def spoil(self, slides):
         if os.fork() == 0:
@@ -95,7 +102,7 @@ class Replaces(Mean):
 
 @hookimpl
 def spared_bench_predictors():
-    kinds = (Ends, EndsOnce, Returns, Replaces)
+    kinds = (Ends, EndsOnce, Hangs, Returns, Replaces)
     return [PredictorSpec(f"bad-{kind.__name__.lower()}", f"{__name__}:{kind.__name__}")
             for kind in kinds]
 '''
@@ -159,6 +166,21 @@ def test_a_strangers_method_ends_no_study_and_changes_no_score_of_another(traine
     assert len(truth) == 5 and len(set(truth)) == 1
     assert 0 < truth[0] < 100
     assert "to standard output" not in capfd.readouterr().out
+
+
+def test_a_method_that_does_not_answer_is_ended_as_a_trial_is(trained, tmp_path):
+    bench, _ = trained("bad-hangs")
+    study = tmp_path / "study.yaml"
+    study.write_text(
+        STUDY.format(methods="bad-hangs").replace("base: toy", f"base: {TOY_PROTOCOL}")
+    )
+    space = ["-w", str(bench.workspace.root), "--timeout", "2", "--device", "cpu"]
+    files = [f"--plugin={file}" for file in bench.settings.plugin_files]
+    answer = CliRunner().invoke(app, ["study", "report", str(study), *space, *files])
+
+    assert answer.exit_code == 0, answer.output
+    page = bench.workspace.root / "studies/toy-robust/index.html"
+    assert "was ended after 2 s" in page.read_text()
 
 
 def test_a_method_that_left_no_model_is_not_begun_for(trained, tmp_path):

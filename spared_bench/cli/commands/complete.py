@@ -51,6 +51,9 @@ def complete(
     show: list[str] = typer.Option([], help="Completers in the gene maps [default: all]."),
     protocol: str = PROTOCOL,
     device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1, ..."),
+    timeout: float = typer.Option(
+        0.0, min=0, help="End a completer of others that takes longer over a dataset (seconds)."
+    ),
     out: Path | None = typer.Option(
         None, help="Folder to write [default: WORKSPACE/completion/PROTOCOL]."
     ),
@@ -66,6 +69,7 @@ def complete(
     """
     rates = parse_rates(mask_rates)
     from spared_bench.api import make_bench
+    from spared_bench.bench import Limits
     from spared_bench.completion.benchmark import conditions, measure
     from spared_bench.completion.masking import check_rule
     from spared_bench.completion.tables import Collection, check_folder, markdown
@@ -79,6 +83,7 @@ def complete(
         "device": device,
         "datasets": datasets,
         "apart": True,
+        "limits": Limits(timeout),
     }
     bench = make_bench(protocol, parameters=parse_settings(settings), **options)
     warn_of_quarantine(bench.registry.quarantined)

@@ -26,6 +26,7 @@ from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
+    from spared_bench.bench import Limits
     from spared_bench.planning.plan import Plan
     from spared_bench.studies.loading import Opened
     from spared_bench.studies.planning import StudyForecast, StudyPlan
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 NAME = typer.Argument(..., help="A study: a name (see `list studies`) or a YAML file.")
 DEVICE = typer.Option("auto", help="auto, cpu, cuda or cuda:1.")
 THREADS = typer.Option(1, min=1, help="CPU threads of a trial: part of its key.")
+TIMEOUT = typer.Option(
+    0.0,
+    min=0,
+    help="End a trial after so many seconds, and a method of others that is asked for shifts.",
+)
 OFFLINE = typer.Option(False, "--offline", help="Never download.")
 
 #: From so many factors on, a table with a column for each is hard to read.
@@ -79,6 +85,7 @@ def run(
     ),
     threads: int = THREADS,
     device: str = DEVICE,
+    timeout: float = TIMEOUT,
     retry_failed: bool = typer.Option(False, help="Try trials again that failed before."),
     report: bool = typer.Option(True, help="Write the report when all is done."),
     track: bool = typer.Option(True, help="Log the study to MLflow."),
@@ -94,9 +101,11 @@ def run(
     """
     check_ask_sizes(ask_sizes, dry_run, offline)
     from spared_bench.api import RunOptions, check_executor
+    from spared_bench.bench import Limits
 
-    opened = _open(name, workspace, data_dir, plugin, device, threads, offline)
-    check_executor(opened.base, RunOptions(executor, cluster=cluster))
+    limits = Limits(timeout)
+    opened = _open(name, workspace, data_dir, plugin, device, threads, offline, limits)
+    check_executor(opened.base, RunOptions(executor, limits=limits, cluster=cluster))
     if dry_run:
         _show_plan(opened, as_json, ask_sizes)
         return
@@ -106,6 +115,7 @@ def run(
         "executor": executor,
         "cluster": cluster,
         "workers": workers,
+        "limits": limits,
         "retry_failed": retry_failed,
     }
     done = run_and_report(
@@ -126,6 +136,7 @@ def report(
     name: str = NAME,
     threads: int = THREADS,
     device: str = DEVICE,
+    timeout: float = TIMEOUT,
     track: bool = typer.Option(False, help="Log the study to MLflow, too."),
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
@@ -133,8 +144,10 @@ def report(
     as_json: bool = JSON,
 ) -> None:
     """Write the report of what the store has of a study: one page, and tables beside it."""
-    opened = _open(name, workspace, data_dir, plugin, device, threads, True)
+    from spared_bench.bench import Limits
     from spared_bench.studies.kinds import report_only
+
+    opened = _open(name, workspace, data_dir, plugin, device, threads, True, Limits(timeout))
 
     done = report_only(
         opened,
@@ -153,6 +166,7 @@ def _open(
     device: str,
     threads: int,
     offline: bool,
+    limits: Limits | None = None,
 ) -> Opened:
     from spared_bench.studies.loading import open_study
 
@@ -164,6 +178,7 @@ def _open(
         device=device,
         threads=threads,
         offline=offline,
+        limits=limits,
     )
     warn_of_quarantine(opened.base.registry.quarantined)
     return opened

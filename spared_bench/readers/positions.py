@@ -31,18 +31,50 @@ _SUFFIX = re.compile(r"-\d+$")
 
 
 def read_positions(spatial: Path) -> pd.DataFrame:
-    """Read the position file of whichever version, indexed by barcode."""
+    """Read the position file of whichever version, indexed by barcode.
+
+    Raises
+    ------
+    CoordinateError
+        If there is none, or there are two that say different things.
+    """
     names = ("tissue_positions.csv", "tissue_positions.parquet", "tissue_positions_list.csv")
     paths = [packed(spatial / name) for name in names]
-    found = next((path for path in paths if path.is_file()), None)
-    if found is None:
+    found = [path for path in paths if path.is_file()]
+    if not found:
         hint = nearby(paths[0], "*tissue_positions*", "*positions*.csv*")
         hint = hint or packed_beside(spatial.parent, "spatial")
         raise CoordinateError(
             f"There is no position table at {paths[0]}, so the spots have no coordinates."
             f" {hint or 'Copy the whole `spatial` folder of Space Ranger.'}"
         )
-    return read_position_file(found)
+    table = read_position_file(found[0])
+    for other in found[1:]:
+        _require_the_same(table, found[0], other)
+    return table
+
+
+def _require_the_same(table: pd.DataFrame, path: Path, other: Path) -> None:
+    """Refuse a second position table that is not the first in the form of another version."""
+    copy = read_position_file(other)
+    names = [name for name in _COLUMNS[1:] if name in table and name in copy]
+    if len(copy) == len(table) and table.index.isin(copy.index).all():
+        apart = np.abs(copy.loc[table.index, names].to_numpy(float) - table[names].to_numpy(float))
+        odd = np.argwhere(apart >= 1)  # later versions keep parts of pixels
+        if not len(odd):
+            return
+        row, column = odd[0]
+        barcode, name = table.index[row], names[column]
+        told = (
+            f"{name} of {barcode} is {table[name].iloc[row]:g} in one and"
+            f" {copy.loc[barcode, name]:g} in the other"
+        )
+    else:
+        told = f"one has {len(table)} spots and the other {len(copy)}, not all of the same names"
+    raise CoordinateError(
+        f"{path} and {other.name} beside it contradict each other: {told}. Move the one away that"
+        " is not meant."
+    )
 
 
 def read_position_file(path: Path) -> pd.DataFrame:

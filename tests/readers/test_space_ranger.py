@@ -129,6 +129,47 @@ def test_positions_without_a_header_read_like_those_with_one(folder):
     )
 
 
+def whole_pixels(lines):
+    """As versions before 2 wrote them, which names spots in another order, too."""
+    fields = [line.split(",") for line in lines[::-1]]
+    return [",".join([*line[:4], *(str(int(float(px))) for px in line[4:])]) for line in fields]
+
+
+def test_a_second_position_table_may_be_the_same_in_the_form_of_another_version(folder):
+    expected = read_space_ranger(folder)
+    list_ = folder / "spatial" / "tissue_positions_list.csv"
+    list_.write_text("\n".join(whole_pixels(position_lines())))
+    np.testing.assert_array_equal(
+        read_space_ranger(folder).obsm["spatial"], expected.obsm["spatial"]
+    )
+
+
+def annotated_by_hand(lines):
+    return [lines[0].replace(",1,", ",0,", 1), *lines[1:]]
+
+
+def of_another_image(lines):
+    fields = [line.split(",") for line in lines]
+    return [",".join([*line[:4], *(str(2 * float(px)) for px in line[4:])]) for line in fields]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (annotated_by_hand, "in_tissue of AAAC00-1 is 1 in one and 0 in the other"),
+        (of_another_image, "pxl_row_in_fullres of AAAC00-1 is 10 in one and 20 in the other"),
+        (lambda lines: lines[1:], "spots and the other"),
+        (lambda lines: [line.replace("AAAC", "CCCC") for line in lines], "not all of the same"),
+    ],
+)
+def test_two_position_tables_that_contradict_each_other_are_refused(folder, change, told):
+    lines = "\n".join(change(position_lines()))
+    (folder / "spatial" / "tissue_positions_list.csv").write_text(lines)
+    with pytest.raises(CoordinateError, match=told) as caught:
+        read_space_ranger(folder)
+    assert "tissue_positions.csv and tissue_positions_list.csv beside it" in str(caught.value)
+
+
 def test_counts_beside_the_tissue_are_dropped_and_recorded(folder):
     path = folder / "spatial" / "tissue_positions.csv"
     path.write_text(path.read_text().replace("AAAC00-1,1", "AAAC00-1,0"))

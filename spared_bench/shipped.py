@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -10,8 +11,11 @@ import yaml
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+@lru_cache(maxsize=64)
 def shipped_yaml(text: str) -> Any:
-    """Return what a text in YAML says, as plain values.
+    """Return what a text in YAML says, as plain values, which are read alone: they are kept.
+
+    A process asks for its plugins several times, and each reads thirty such files.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -216,6 +217,7 @@ class Protocol(Section):
         return self.model_copy(update={"seeds": (0,)}).hash
 
 
+@lru_cache(maxsize=64)
 def parse_protocol(text: str, source: str) -> Protocol:
     """Read a protocol from YAML.
 

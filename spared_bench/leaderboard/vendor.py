@@ -6,7 +6,7 @@ its code is kept here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -25,28 +25,28 @@ def write_libraries(folder: Path) -> None:
         If the installed package does not have the file that is expected of it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / PLOTS, _text("plotly", "package_data/plotly.min.js"))
-    _write(folder / LICENCES, "\n\n".join(_licences()))
+    _write(folder / PLOTS, _content("plotly", "package_data/plotly.min.js"))
+    _write(folder / LICENCES, _licences().encode())
 
 
-def _text(package: str, path: str) -> str:
+def _content(package: str, path: str) -> bytes:
     try:
-        return resources.files(package).joinpath(path).read_text(encoding="utf-8")
+        return resources.files(package).joinpath(path).read_bytes()
     except (OSError, ModuleNotFoundError) as error:
         raise PluginError(f"Package {package!r} does not have {path!r}. {_EXPECTED}") from error
 
 
-def _licences() -> Iterator[str]:
-    """Yield the licence of the package; those of what is bundled stand in the file itself."""
+@cache  # the package has thousands of files, each of which is looked for
+def _licences() -> str:
+    """Return the licence of the package; those of what is bundled stand in the file itself."""
     distribution = metadata.distribution("plotly")
-    yield f"plotly {distribution.version}"
-    for path in distribution.files or ():
-        if path.name.upper().startswith("LICEN"):
-            yield path.read_text(encoding="utf-8")
-    yield f"The licences of what plotly.js bundles stand in the comments of {PLOTS}."
+    files = distribution.files or ()
+    licences = [each for each in files if each.name.upper().startswith("LICEN")]
+    texts = [each.read_text(encoding="utf-8") for each in licences]
+    end = f"The licences of what plotly.js bundles stand in the comments of {PLOTS}."
+    return "\n\n".join([f"plotly {distribution.version}", *texts, end])
 
 
-def _write(path: Path, text: str) -> None:
-    data = text.encode()
+def _write(path: Path, data: bytes) -> None:
     if not path.is_file() or path.stat().st_size != len(data):
         path.write_bytes(data)

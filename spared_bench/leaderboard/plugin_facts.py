@@ -49,20 +49,30 @@ def known_to(registry: Registry, protocols: Sequence[Protocol] = ()) -> Known:
     )
 
 
-def dataset_facts(registry: Registry, protocol: Protocol | None = None) -> Facts:
-    """Return what the datasets say of themselves, divided as a protocol does."""
+def dataset_facts(registry: Registry) -> Facts:
+    """Return what the datasets say of themselves, divided by no protocol."""
+    own = trial_facts(registry, None)
+    return {
+        name: {**spec_as_dict(spec), **own[name]} for name, spec in _divided(registry, None).items()
+    }
+
+
+def trial_facts(registry: Registry, protocol: Protocol | None) -> Facts:
+    """Return what a trial of each dataset says of it, divided as a protocol does."""
+    names = (
+        *("tier", "evaluation_split", "shared_donors"),
+        *("synthetic", "conflicts_with", "fold_of"),
+    )
+    return {
+        name: {fact: getattr(spec, fact) for fact in names}
+        for name, spec in _divided(registry, protocol).items()
+    }
+
+
+def _divided(registry: Registry, protocol: Protocol | None) -> dict[str, DatasetSpec]:
     divide = Validation().divide if protocol is None else protocol.divide
     named = registry.named("dataset").items()
-    divided = {name: divide(e.spec) for name, e in named if isinstance(e.spec, DatasetSpec)}
-    return {
-        name: {
-            **spec_as_dict(spec),
-            "tier": spec.tier,
-            "evaluation_split": spec.evaluation_split,
-            "shared_donors": spec.shared_donors,
-        }
-        for name, spec in divided.items()
-    }
+    return {name: divide(e.spec) for name, e in named if isinstance(e.spec, DatasetSpec)}
 
 
 def _registered(registry: Registry) -> Iterator[Protocol]:
@@ -170,7 +180,7 @@ def with_what_is_known(
     found: list[TrialResult] = []
     names = [*(run.protocol for run in results), *(entry.protocol for entry in entries)]
     for name in dict.fromkeys(names):
-        datasets = _entry_facts(dataset_facts(registry, known.get(name)))
+        datasets = trial_facts(registry, known.get(name))
         runs = [result for result in results if result.protocol == name]
         theirs = [entry for entry in entries if entry.protocol == name]
         found += without_foreign_facts(runs, datasets, predictors)
@@ -184,15 +194,3 @@ def _listed(protocol: Protocol) -> tuple[str, ...]:
         return protocol.datasets
     whole = (name.rpartition(".")[0] or name for name in protocol.datasets)
     return tuple(dict.fromkeys([*protocol.datasets, *whole]))
-
-
-def _entry_facts(datasets: Facts) -> Facts:
-    """Keep what a trial of the same dataset would say of it."""
-    kept = (
-        *("tier", "evaluation_split", "shared_donors"),
-        *("synthetic", "conflicts_with", "fold_of"),
-    )
-    return {
-        name: {fact: facts[fact] for fact in kept if fact in facts}
-        for name, facts in datasets.items()
-    }

@@ -12,7 +12,7 @@ import yaml
 
 from spared_bench.api import load_protocol
 from spared_bench.bench import Bench, Settings
-from spared_bench.leaderboard.plugin_facts import dataset_facts
+from spared_bench.leaderboard.plugin_facts import dataset_facts, trial_facts
 from spared_bench.processing.annotation import gene_table
 from spared_bench.processing.pipeline import prepare
 from spared_bench.registry import discover
@@ -174,7 +174,7 @@ def test_only_spared_reports_what_it_chose_on(load, registry):
     assert reported("spared-strict") == {"test": 26}
     # What the board reads of entries of others is the same.
     for protocol, split in (("spared", "val"), ("spared-strict", "test")):
-        facts = dataset_facts(registry, load(protocol))
+        facts = trial_facts(registry, load(protocol))
         assert facts["vko"]["evaluation_split"] == split
     assert dataset_facts(registry)["vko"]["evaluation_split"] == "val"  # by no known protocol
 

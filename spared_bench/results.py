@@ -284,6 +284,7 @@ _KINDS_OF_MAKING: dict[str, type] = {
     **dict.fromkeys(("plugins", "packages"), dict),
     **dict.fromkeys(("device", "accelerator", "driver", "machine"), str),
     **dict.fromkeys(("git", "platform", "python"), str),
+    "attempts": int,
 }
 
 

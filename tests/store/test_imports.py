@@ -179,6 +179,7 @@ def test_a_run_that_finds_an_imported_trial_reports_it_by_the_names_that_were_as
         ("environment", {"packages": "numpy"}),
         ("environment", {"machine": {"a": 1}}),
         ("environment", {"device": 7}),
+        ("environment", {"attempts": "two"}),
         ("facts", {"slide_checks": [1]}),
         ("facts", {"slide_checks": {"failed": [1]}}),
         ("facts", {"slide_checks": {"failed": {"one": 1}}}),

@@ -95,7 +95,7 @@ def build(
         If a run failed, a description is not valid, or the runs are of other data than is there,
         or of another version than the method's, and ``version`` does not say which.
     """
-    cells = [cell for cell in _cells_of(bench, predictor) if _is_listed(bench, cell)]
+    cells = _listed(bench, predictor, _cells_of(bench, predictor))
     spec = _spec_of(bench, predictor, cells)
     if not version:
         _require_version(spec, cells)
@@ -192,9 +192,17 @@ def _cells_of(bench: Bench, predictor: str) -> list[FinishedCell]:
     return mine
 
 
-def _is_listed(bench: Bench, cell: FinishedCell) -> bool:
-    """Return whether a run is of a dataset of the protocol; others may be there, and stay out."""
-    return cell.final.dataset in bench.listed()
+def _listed(bench: Bench, predictor: str, cells: Sequence[FinishedCell]) -> list[FinishedCell]:
+    """Return the runs on datasets of the protocol; others may be there, and stay out."""
+    listed = bench.listed()
+    kept = [cell for cell in cells if cell.final.dataset in listed]
+    if not kept:
+        others = ", ".join(sorted({cell.final.dataset for cell in cells}))
+        raise SubmissionError(
+            f"All runs of {predictor!r} are on datasets that {bench.protocol.id} does not list"
+            f" ({others}). It lists {', '.join(listed)}: run it on one of these at least."
+        )
+    return kept
 
 
 def _absent(missing: Sequence[str], reasons: Mapping[str, str]) -> list[dict[str, str]]:

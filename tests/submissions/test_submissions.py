@@ -286,6 +286,16 @@ def test_a_dataset_without_runs_is_declared_absent_with_the_reason_given(run_ben
     assert "2 results are missing, the first of planted / none / toy-ridge" in refused.problems[0]
 
 
+def test_runs_on_datasets_that_the_protocol_does_not_list_are_no_submission(run_bench, tmp_path):
+    protocol = run_bench.settings.protocol | {"datasets": ["planted", "mob_demo"]}
+    other = Bench(replace(run_bench.settings, protocol=protocol), run_bench.registry)
+    with pytest.raises(
+        SubmissionError, match=r"does not list \(toy\)\. It lists planted, mob_demo"
+    ):
+        build(other, "toy-ridge", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_copy_of_an_accepted_entry_is_flagged(archive, folder, checked, tmp_path):
     board = tmp_path / "leaderboards"
     add(checked(archive), board, "re-scored")

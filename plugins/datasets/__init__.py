@@ -1,6 +1,7 @@
 """The built-in datasets. Nothing here reads data: the factories are imported when it is needed."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from spared_bench import DatasetSpec, hookimpl
@@ -20,7 +21,12 @@ _SPOTS = Path(__file__).with_name("spots.yaml")
 
 @hookimpl
 def spared_bench_datasets() -> list[DatasetSpec]:
+    return list(_datasets())
+
+
+@cache  # a process asks several times
+def _datasets() -> tuple[DatasetSpec, ...]:
     ours = [HER2ST, HER2ST_DEMO, MOB_DEMO, PLANTED, STNET, DLPFC, VISIUM_BREAST, MOB_STAHL]
     known = shipped_yaml(_SPOTS.read_text(encoding="utf-8"))
     counted = [replace(spec, n_spots=known[spec.name]["spots"]) for spec in ours]
-    return [*counted, *spared_datasets(), *hest_tasks()]
+    return (*counted, *spared_datasets(), *hest_tasks())

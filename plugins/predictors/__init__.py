@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from spared_bench import hookimpl
@@ -15,10 +16,15 @@ _FOLDER = Path(__file__).parent
 
 @hookimpl
 def spared_bench_predictors() -> list[Spec]:
+    return list(_predictors())
+
+
+@cache  # a process asks several times
+def _predictors() -> tuple[Spec, ...]:
     measured = shipped_yaml((_FOLDER / "speeds.yaml").read_text(encoding="utf-8"))
-    return [
+    return tuple(
         replace(spec, speeds=tuple(Speed(**each) for each in measured.get(spec.name, ())))
         if isinstance(spec, PredictorSpec)
         else spec
         for spec in specs_of_files(_FOLDER, __name__)
-    ]
+    )

@@ -106,11 +106,14 @@ def _jobs(
     for path in paths:
         if not path.is_file():
             raise UsageError(f"There is no plugin file {path}. Check the path after `--plugin`.")
-    found = entry_points(group=GROUP) if points is None else points
+    found = list(entry_points(group=GROUP) if points is None else points)
     sources: dict[tuple[str, str, str], Plugin] = {}
+    known: dict[int, tuple[str, str]] = {id(None): ("?", "")}
     for point in found:
-        distribution = point.dist.name if point.dist else "?"
-        version = point.dist.version if point.dist else ""
+        dist = point.dist
+        if dist is not None and id(dist) not in known:
+            known[id(dist)] = dist.name, dist.version  # each reads its metadata anew
+        distribution, version = known[id(dist)]
         plugin = Plugin(distribution, version, point.name, point.value)
         if ours if plugin.is_ours else only is None or distribution in only:
             sources.setdefault((distribution, point.name, point.value), plugin)

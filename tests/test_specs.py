@@ -1,11 +1,14 @@
-"""What a dataset's spec refuses, and what it says of its donors."""
+"""What a spec refuses, what it says of its donors, and its plain values."""
 
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import pytest
 
 from spared_bench.errors import PluginError, SplitError
-from spared_bench.specs import DatasetSpec, SlideInfo, conflicts
+from spared_bench.registry import discover
+from spared_bench.specs import KINDS, DatasetSpec, SlideInfo, conflicts, spec_as_dict
 
 SLIDES = tuple(SlideInfo(name, donor) for name, donor in zip("abcd", "1123", strict=True))
 
@@ -59,3 +62,11 @@ def test_a_conflict_is_told_once_for_each_pair():
     assert conflicts([whole]) == []
     (told,) = conflicts([whole, half])
     assert told.startswith("Datasets 'half' and 'whole' hold the same slides")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spec_as_a_dict_is_what_dataclasses_make_of_it(kind):
+    entries = discover([]).all(kind)
+    assert entries
+    for entry in entries:
+        assert spec_as_dict(entry.spec) == asdict(entry.spec), entry.qualified_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from spared_bench.errors import PluginError
@@ -82,8 +82,18 @@ def _are_names(values: object) -> bool:
 
 
 def spec_as_dict(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON-ready values: nested dataclasses as dicts, tuples as lists."""
-    return {
-        key: dict(value) if isinstance(value, Mapping) else value
-        for key, value in asdict(spec).items()
-    }
+    """Return a spec as values that JSON can hold, nested dataclasses and mappings as dicts.
+
+    What is in them is shared with the spec, of which ``dataclasses.asdict`` copies every text.
+    """
+    return {item.name: _as_plain(getattr(spec, item.name)) for item in fields(spec)}
+
+
+def _as_plain(value: Any) -> Any:
+    if type(value) in (tuple, list):
+        return type(value)(map(_as_plain, value))
+    if isinstance(value, Mapping):
+        return {key: _as_plain(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _as_plain(getattr(value, item.name)) for item in fields(value)}
+    return value

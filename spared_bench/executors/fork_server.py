@@ -1,10 +1,10 @@
 """The process that forks workers: it has imported what they need, and has run none of it.
 
-It knows no plugin, and has no threads but those of libraries (OpenBLAS, jemalloc), which begin them
-anew in a child. Each worker is asked for by one message with four files: its input, its output, its
-log, and a pipe on which its number is told, and in the end how it ended. The server ends after the
-last of its workers when its parent is gone or lets it go; and after a while in which nothing was
-asked.
+It has read what our own plugins say of themselves, knows none of others, and has no threads but
+those of libraries (OpenBLAS, jemalloc), which begin them anew in a child. Each worker is asked for
+by one message with four files: its input, its output, its log, and a pipe on which its number is
+told, and in the end how it ended. The server ends after the last of its workers when its parent is
+gone or lets it go; and after a while in which nothing was asked.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import sys
 import traceback
 from contextlib import suppress
 
-from spared_bench.executors.worker import import_what_jobs_need, no_garbage
+from spared_bench.executors.worker import import_what_jobs_need, no_garbage, read_own_code
 from spared_bench.executors.worker import main as be_worker
+from spared_bench.registry import discover
 from spared_bench.threads import use_threads
 
 _MESSAGE_BYTES = 1 << 16
@@ -32,12 +33,19 @@ def main() -> None:
     asked.set_inheritable(False)
     use_threads(int(sys.argv[2]))
     with no_garbage():
-        import_what_jobs_need()
+        get_ready()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # until here what it prints is in the log of the first worker
         os.dup2(nowhere, stream)
     os.close(nowhere)
     _serve(asked)
+
+
+def get_ready() -> None:
+    """Import and read what every worker would, of our own code alone."""
+    import_what_jobs_need()
+    read_own_code()
+    discover(only=())
 
 
 def _serve(asked: socket.socket) -> None:

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 _REAP_SECONDS = 0.02
 #: How a forked child ends that has told its answer; any other end, status 0 too, is a death.
 _TOLD = 77
+#: Modules of ours whose code the keys of every trial name, of its scores and of its figures.
+OF_KEYS = (
+    *("spared_bench.processing.pipeline", "spared_bench.processing.patches"),
+    *("spared_bench.metrics.scoring", "spared_bench.metrics.mse", "spared_bench.reports.quality"),
+    *("spared_bench.reports.calibration", "spared_bench.reports.expression_map"),
+)
 #: What fits something, for which torch is there and seeded; a method may import it on its way.
 _FITS = ("complete", "network", "trial")
 
@@ -100,6 +106,8 @@ def main() -> None:
     with no_garbage():
         import_what_jobs_need()
         remember()
+        if told.limits.isolate:
+            read_own_code()
     answers.tell(type="ready")
     if told.limits.isolate:
         _serve_forked(bench, jobs, answers)
@@ -114,6 +122,14 @@ def import_what_jobs_need() -> None:
     import spared_bench.executors.strangers
     import spared_bench.executors.work
     import spared_bench.trials.environment  # noqa: F401
+
+
+def read_own_code() -> None:
+    """Read what keys say of our own code, once for all that is forked from this process."""
+    from spared_bench.keys.code import code_hash
+
+    for module in OF_KEYS:
+        code_hash(module)
 
 
 def _has_plugins(bench: Bench, answers: Answers) -> bool:

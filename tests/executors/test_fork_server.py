@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.executors import worker_process
+from spared_bench.executors.worker import OF_KEYS
 from spared_bench.executors.worker_process import start_worker
 from spared_bench.store.processes import is_stopped
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -126,11 +128,24 @@ def test_a_forked_worker_has_the_gpu_that_it_is_given(workspace, tmp_path, monke
 
 def test_a_server_imports_nothing_that_reads_what_may_differ_between_its_workers():
     code = (
-        "import sys; from spared_bench.executors.fork_server import import_what_jobs_need as first;"
-        "first(); import torch; print('mlflow' in sys.modules)"
+        "import sys, threading; from spared_bench.executors.fork_server import get_ready;"
+        "get_ready(); import torch; print('mlflow' in sys.modules, threading.active_count())"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
+    assert told.stdout.split() == ["False", "1"]
+
+
+def test_what_is_read_ahead_is_all_that_a_trial_asks_for_beside_its_methods(workspace, monkeypatch):
+    asked = []
+    for name in ("inputs", "view_inputs", "raw_inputs"):
+        module = import_module(f"spared_bench.bench.{name}")
+        hashed = module.code_hash
+        monkeypatch.setattr(
+            module, "code_hash", lambda of, hashed=hashed: asked.append(of) or hashed(of)
+        )
+    bench = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN])
+    execute(select(bench, ["toy"], ["none"], ["toy-mean"]), executor="inline", track=False)
+    assert set(asked) == set(OF_KEYS)
 
 
 TELLS_ITS_VARIABLES = """
@@ -322,6 +337,7 @@ def test_a_server_that_cannot_import_is_told_in_the_log_and_no_worker_hangs(star
 def test_servers_and_workers_end_with_their_parent(tmp_path):
     code = f"""
 import os, sys, time
+from spared_bench.executors.worker import OF_KEYS
 from spared_bench.executors.worker_process import start_worker
 workers = []
 for number in range(3):

@@ -106,7 +106,7 @@ def _print(bench: Bench, brought: Brought, page: Path | None, protocol: str) -> 
     ]
     print_table([f"{result.predictor} on {result.dataset} ({split})", result.protocol], rows)
     if "above-control" in result.gene_scores:
-        from spared_bench.statistics.over_genes import share_interval
+        from spared_bench.statistics.intervals import share_interval
 
         low, high = share_interval(result.gene_scores["above-control"])
         typer.echo(f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}.")

@@ -8,7 +8,14 @@ from typing import Any
 
 from spared_bench.annotations import fits
 from spared_bench.bench import Bench
-from spared_bench.errors import PluginError, ProtocolError, UsageError, did_you_mean
+from spared_bench.errors import (
+    AmbiguousNameError,
+    PluginError,
+    ProtocolError,
+    UnknownNameError,
+    UsageError,
+    did_you_mean,
+)
 from spared_bench.models.augmentation.names import made as augmentations
 from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.encoder_table import is_colour
@@ -24,13 +31,16 @@ def check_methods(bench: Bench, completers: Sequence[str], predictors: Sequence[
     Raises
     ------
     ProtocolError
-        If the protocol overrides parameters of a method that is not registered.
+        If the protocol has settings of a method or a dataset that is not registered, or a grid of
+        what no method searches.
     UsageError
         For names of parameters, types of values and configurations that no method has.
     PluginError
         If a method's ``configurations`` cannot be.
     """
     _check_overridden(bench)
+    _check_grids(bench)
+    _check_datasets(bench)
     used = used_methods(bench, completers, predictors)
     problems = [told for kind, name in used for told in problems_of(bench, kind, name)]
     if problems:
@@ -153,6 +163,36 @@ def _check_overridden(bench: Bench) -> None:
                 f"Protocol {bench.protocol.id} overrides parameters of {name!r}, and no completer"
                 f" or predictor is named so. {did_you_mean(name, known)} Known:"
                 f" {', '.join(sorted(known))}."
+            )
+
+
+def _check_grids(bench: Bench) -> None:
+    predictors = map(bench.predictor, bench.registry.names("predictor"))
+    known = {name for predictor in predictors for name in predictor.search}
+    for name in bench.protocol.search.grids:
+        if name not in known:
+            raise ProtocolError(
+                f"Protocol {bench.protocol.id} has a grid of {name!r} (`search.grids`), which no"
+                f" predictor searches. {did_you_mean(name, known)} They search:"
+                f" {', '.join(sorted(known)) or 'nothing'}.".replace("  ", " ")
+            )
+
+
+def _check_datasets(bench: Bench) -> None:
+    source = f"Protocol {bench.protocol.id}, `processing.per_dataset`"
+    for name in bench.protocol.processing.per_dataset:
+        if bench.registry.expand(name) != [name]:
+            continue  # a scheme of folds
+        try:
+            called = bench.registry.get("dataset", name).spec.name
+        except AmbiguousNameError:
+            continue  # which of the two is meant, a run of either says
+        except UnknownNameError as error:
+            raise ProtocolError(f"{source}: {error}") from error
+        if called != name:
+            raise ProtocolError(
+                f"{source}: dataset {name!r} is registered as {called!r}. Write that; settings of"
+                " another name would have no effect."
             )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from spared_bench.data.views import View
 from spared_bench.protocol.section import Positive, Section
+
+Grid = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
 
 class PatchCutting(Section):
@@ -90,5 +92,5 @@ class Search(Section):
 
     strategy: Literal["grid", "halving", "optuna"] = "grid"
     completer: str = "median"
-    grids: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    grids: dict[str, Grid] = Field(default_factory=dict)
     max_trials: Positive = 20

@@ -188,6 +188,25 @@ def test_a_protocol_that_overrides_what_is_not_there_is_refused(workspace, tmp_p
         select(toy_bench(workspace, protocol), ["toy"], ["none"], ["toy-mean"])
 
 
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("search: {grids: {penatly: [1.0]}}", "'penatly' .* no predictor searches. Did you .*'pen"),
+        ("search: {grids: {penalty: []}}", "'search.grids.penalty': expected at least 1"),
+        ("search: {grids: {penalty: [.inf]}}", "'search.grids.penalty.0': .* neither nan nor inf"),
+        ("processing: {per_dataset: {toi: {n_genes: 3}}}", "per_dataset.*No dataset .* 'toy'"),
+        ("processing: {per_dataset: {stnet.patient: {n_genes: 3}, TOY: {n_genes: 3}}}", "as 'toy'"),
+    ],
+)
+def test_settings_of_a_protocol_that_nothing_would_take_are_refused(
+    workspace, tmp_path, section, told
+):
+    protocol = tmp_path / "own.yaml"
+    protocol.write_text(f"name: own\nversion: 1\n{section}\n")
+    with pytest.raises(UsageError, match=told):
+        select(toy_bench(workspace, protocol), ["toy"], ["none"], ["toy-mean"])
+
+
 def test_networks_that_others_build_on_are_checked_too(workspace):
     bench = toy_bench(workspace, parameters={"toy-network": {"penalty": "x"}})
     with pytest.raises(UsageError, match="'penalty' of predictor 'toy-network'"):

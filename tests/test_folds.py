@@ -111,6 +111,7 @@ def test_all_folds_share_the_patches_of_their_dataset(tmp_path):
         ({"x": ("a1", "a2", "b1")}, "split has no training slides"),
         ({"a/b": ("a1",)}, "the name must be"),
         ({}, "the scheme of folds 'loso' has no fold. Give it at least one"),
+        ({"train": ("a1",), "test": ("b1",)}, "fold 'train', which is called as a part of a split"),
     ],
 )
 def test_a_fold_that_cannot_be_a_dataset_is_refused_with_its_scheme(folds, message):

@@ -141,6 +141,13 @@ class DatasetSpec(Spec):
                     f"{label}: the scheme of folds {scheme!r} has no fold. Give it at least one,"
                     " with the slides that it tests, or leave it out."
                 )
+            if parts := [fold for fold in folds if fold.casefold() in SPLITS]:
+                raise SplitError(
+                    f"{label}: {scheme!r} of `folds` has a fold {parts[0]!r}, which is called as a"
+                    " part of a split. `folds` holds schemes, a scheme its folds, and a fold the"
+                    " slides that it tests, such as {loso: {one: [A], two: [B]}}; all others are"
+                    " learned from. Write it so, or call the fold otherwise."
+                )
             for fold, slide_ids in folds.items():
                 unknown = sorted(set(slide_ids) - set(known))
                 if unknown or not slide_ids:

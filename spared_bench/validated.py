@@ -97,14 +97,14 @@ def _sections(model: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
 
 
 def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Return the settings of a section; entries of a dict of sections are skipped over."""
+    """Return the settings of a section; entries of dicts and lists of sections are skipped over."""
     from pydantic import BaseModel
 
     for part in location:
         if isinstance(model, type) and issubclass(model, BaseModel):
             model = model.model_fields[str(part)].annotation
-        else:
-            model = get_args(model)[-1]
+        else:  # the values of a mapping, or what a list is of: tuple[X, ...]
+            model = [each for each in get_args(model) if each is not Ellipsis][-1]
         if type(None) in get_args(model):  # a section that may be left out
             model = next(each for each in get_args(model) if each is not type(None))
     return sorted(field.alias or name for name, field in model.model_fields.items())

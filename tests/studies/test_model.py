@@ -114,6 +114,10 @@ SIZES = "setting: patches.size, levels: [8, 16]"
             r"holds the level '8' of factor 'a' against itself",
         ),
         (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"kind: robustness` compares no levels"),
+        (
+            f"factors: {{a: {{{SIZES}}}}}\ncompare: [{{factr: a, level: 8, against: 8}}]",
+            r"unknown setting 'compare.0.factr'. Did you mean 'factor'\?",
+        ),
         (f"factors: {{' ': {{{SIZES}}}}}", r"a factor is called ' '; a name is 1 to"),
         ("factors: {a: {setting: x.y, levels: {'': 1, b: 2}}}", r"a level is called ''"),
         ("factors: {a: {setting: x.y, levels: {' y': 1, 'y': 2}}}", r"a level is called ' y'"),

@@ -51,6 +51,14 @@ _MAX_LEVELS = 64
 #: What a level selects, and the list that a study has for it.
 _LISTS = {"method": "methods", "dataset": "datasets", "completer": "completers", "seed": "seeds"}
 _LONGEST = 120  # characters of a label
+_ALL_BUT_FACTS = ("factors", "robustness")
+#: In which kinds of study a setting has an effect, where that is not so in all of them.
+_KINDS_OF = {
+    "factors": ("factors",), "compare": ("factors",), "design": ("factors",),
+    "colours": ("factors",), "laboratories": ("factors",), "shifts": ("robustness",),
+    "set": _ALL_BUT_FACTS, "methods": _ALL_BUT_FACTS, "completers": _ALL_BUT_FACTS,
+    "seeds": _ALL_BUT_FACTS, "max_cells": _ALL_BUT_FACTS,
+}  # fmt: skip
 
 
 class Factor(Section):
@@ -211,11 +219,7 @@ class Study(Section):
             )
         if self.kind == "factors" and not self.factors:
             raise ValueError("it has no `factors`, so there is nothing to compare")
-        if self.kind != "factors" and (self.factors or self.compare):
-            raise ValueError(
-                f"a study of `kind: {self.kind}` compares no levels; take `factors` and `compare`"
-                " out, or the kind"
-            )
+        self._require_of_its_kind()
         for name in self.factors:
             if not name.strip() or len(name) > _LONGEST:
                 raise ValueError(
@@ -244,6 +248,24 @@ class Study(Section):
                     " itself"
                 )
         return self
+
+    def _require_of_its_kind(self) -> None:
+        """Refuse settings that have no effect in a study of this kind."""
+        for name, kinds in _KINDS_OF.items():
+            default = type(self).model_fields[name].get_default(call_default_factory=True)
+            if self.kind not in kinds and getattr(self, name) != default:
+                raise ValueError(
+                    f"`{name}` has no effect in a study of `kind: {self.kind}` (it belongs to"
+                    f" {' and '.join(kinds)}). Take it out, or the kind"
+                )
+        if self.laboratories and not self.colours:
+            raise ValueError(
+                "`laboratories` has no effect without `colours: true`: it is for that figure. Add"
+                " it, or take `laboratories` out"
+            )
+        slides = [slide for slides in self.laboratories.values() for slide in slides]
+        if twice := next((slide for slide in slides if slides.count(slide) > 1), ""):
+            raise ValueError(f"`laboratories` names slide {twice!r} more than once")
 
     def _require_apart(self) -> None:
         """Refuse two factors that set the same: the later one would hide the earlier."""

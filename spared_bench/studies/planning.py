@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from spared_bench.bench import Bench
-from spared_bench.errors import SparedBenchError, StudyError, UsageError
+from spared_bench.errors import SparedBenchError, StudyError, UsageError, did_you_mean
 from spared_bench.interfaces import Job
 from spared_bench.planning.asked import AskedSize
 from spared_bench.planning.figures import (
@@ -107,7 +107,23 @@ def plan_study(study: Study, base: Bench) -> StudyPlan:
     for variant in variants_of(study, base):
         groups.setdefault(variant.group, []).append(variant)
     made = [_planned(study, base, tuple(variants)) for variants in groups.values()]
-    return StudyPlan(study, base, made)
+    plan = StudyPlan(study, base, made)
+    _require_slides(plan)
+    return plan
+
+
+def _require_slides(plan: StudyPlan) -> None:
+    """Refuse a laboratory of slides that no dataset of the study has."""
+    datasets = {name for variant in plan.variants for name in variant.datasets}
+    known = [slide.slide_id for name in datasets for slide in plan.base.dataset(name).slides]
+    for laboratory, slides in plan.study.laboratories.items():
+        for slide in slides:
+            if slide not in known:
+                raise StudyError(
+                    f"study {plan.study.name!r}: `laboratories` names slide {slide!r} of"
+                    f" {laboratory!r}, which none of its datasets has."
+                    f" {did_you_mean(slide, known)}".rstrip()
+                )
 
 
 def _require_direction(study: Study, base: Bench) -> None:

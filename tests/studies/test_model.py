@@ -113,7 +113,21 @@ SIZES = "setting: patches.size, levels: [8, 16]"
             f"factors: {{a: {{{SIZES}}}}}\ncompare: [{{factor: a, level: 8, against: 8}}]",
             r"holds the level '8' of factor 'a' against itself",
         ),
-        (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"kind: robustness` compares no levels"),
+        (f"kind: robustness\nfactors: {{a: {{{SIZES}}}}}", r"`factors` has no effect .*robustness"),
+        ("kind: robustness\ncolours: true", r"`colours` has no effect .* `kind: robustness`"),
+        ("kind: difficulty", r"`methods` has no effect .*\(it belongs to factors and robustness\)"),
+        (
+            f"factors: {{a: {{{SIZES}}}}}\nshifts: [blur]",
+            r"`shifts` has no effect .*`kind: factors`",
+        ),
+        (
+            f"factors: {{a: {{{SIZES}}}}}\nlaboratories: {{x: [A1]}}",
+            r"`laboratories` has no effect without `colours: true`",
+        ),
+        (
+            f"factors: {{a: {{{SIZES}}}}}\ncolours: true\nlaboratories: {{x: [A1], y: [A1]}}",
+            r"`laboratories` names slide 'A1' more than once",
+        ),
         (
             f"factors: {{a: {{{SIZES}}}}}\ncompare: [{{factr: a, level: 8, against: 8}}]",
             r"unknown setting 'compare.0.factr'. Did you mean 'factor'\?",

@@ -31,7 +31,8 @@ def study(factors: str, rest: str = "methods: [linear-probe]") -> str:
 @pytest.mark.parametrize("kind", ["factors", "robustness", "difficulty"])
 def test_a_metric_that_is_best_in_between_is_refused(opened, kind):
     factors = "factors: {alpha: {setting: linear-probe.alpha, levels: [1.0, 10.0]}}"
-    text = f"name: x\nbase: toy\nmetric: coverage-90\nkind: {kind}\nmethods: [linear-probe]\n"
+    text = f"name: x\nbase: toy\nmetric: coverage-90\nkind: {kind}\n"
+    text += "" if kind == "difficulty" else "methods: [linear-probe]\n"
     told = refused(opened, text + (factors if kind == "factors" else ""))
     assert "compares by 'coverage-90', which is best at 0.9" in told
     assert "Name a `metric` that is better the higher or the lower it is" in told
@@ -211,6 +212,13 @@ def test_a_study_of_a_protocol_that_lists_no_datasets_must_name_them(opened):
     bare = Bench(replace(of.base.settings, protocol=protocol), of.base.registry)
     with pytest.raises(StudyError, match="names no `datasets`"):
         plan_study(of.study, bare)
+
+
+def test_a_laboratory_of_slides_that_are_not_there_is_refused(opened):
+    found = opened(STUDY + "colours: true\nlaboratories: {here: [one], there: [tow]}\n")
+
+    with pytest.raises(StudyError, match=r"slide 'tow' of 'there', which none .* mean 'two'"):
+        plan_study(found.study, found.base)
 
 
 def test_settings_of_a_level_are_taken_together_in_whatever_order(opened):

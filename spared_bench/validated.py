@@ -110,7 +110,9 @@ def _settings_at(model: Any, location: tuple[int | str, ...]) -> list[str]:
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
+def first_problems(
+    error: ValidationError, whole: str, model: type[BaseModel], most: int = 3
+) -> str:
     """Name the first fields that are wrong, without what stands in them: ``seed: not a number``.
 
     Parameters
@@ -118,12 +120,17 @@ def first_problems(error: ValidationError, whole: str, most: int = 3) -> str:
     error : ValidationError
     whole : str
         How the file is called where it is wrong as a whole.
+    model : type
+        Of which a field that is not known is told the nearest.
     most : int
     """
     found = error.errors(include_url=False, include_input=False)
-    lines = [
-        f"{'.'.join(map(str, each['loc'])) or whole}: {what_is_wrong(each)}"[:300]
-        for each in found[:most]
-    ]
+    lines = []
+    for each in found[:most]:
+        told, location = what_is_wrong(each), each["loc"]
+        if each["type"] == "extra_forbidden":
+            nearest = did_you_mean(str(location[-1]), _settings_at(model, location[:-1]))
+            told += f" ({nearest[0].lower()}{nearest[1:]})" if nearest else ""
+        lines.append(f"{'.'.join(map(str, location)) or whole}: {told}"[:300])
     more = f" (and {len(found) - most} more)" if len(found) > most else ""
     return "; ".join(lines) + more

@@ -14,7 +14,7 @@ def test_the_first_wrong_fields_are_named_and_not_quoted():
     with pytest.raises(ValidationError) as caught:
         Model.model_validate({"a": "<script>", "b": dict.fromkeys("xyz", "<script>")})
 
-    found = first_problems(caught.value, "file")
+    found = first_problems(caught.value, "file", Model)
     assert found.startswith("a: expected a whole number; ")
     assert "b.x: " in found
     assert found.endswith(" (and 1 more)")

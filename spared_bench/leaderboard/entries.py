@@ -199,9 +199,8 @@ def parse_entry(text: str | bytes, source: str) -> MethodEntry:
         values = load_json(text, finite=True)
         return MethodEntry.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise EntryError(
-            f"{source} is not a valid entry: {first_problems(error, 'entry')}."
-        ) from error
+        told = first_problems(error, "entry", MethodEntry)
+        raise EntryError(f"{source} is not a valid entry: {told}.") from error
     except (ValueError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise EntryError(f"{source} is not valid JSON: {reason}.") from error

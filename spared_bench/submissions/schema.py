@@ -208,7 +208,7 @@ def read_description(text: str, source: str) -> Description:
     try:
         return Description.model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
-        raise SubmissionError(_invalid(source, error)) from error
+        raise SubmissionError(_invalid(source, error, Description)) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise SubmissionError(f"{source}: {error}. Only plain values are read.") from error
 
@@ -225,11 +225,11 @@ def read_json(text: str, model: type[Model], source: str) -> Model:
         load_json(text)
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise SubmissionError(_invalid(source, error)) from error
+        raise SubmissionError(_invalid(source, error, model)) from error
     except (ValueError, RecursionError) as error:
         reason = visible(str(error), 300) or type(error).__name__
         raise SubmissionError(f"{source} is not valid JSON: {reason}.") from error
 
 
-def _invalid(source: str, error: ValidationError) -> str:
-    return f"{source} is not valid: {visible(first_problems(error, 'file'), 1_000)}."
+def _invalid(source: str, error: ValidationError, model: type[BaseModel]) -> str:
+    return f"{source} is not valid: {visible(first_problems(error, 'file', model), 1_000)}."

@@ -77,6 +77,8 @@ def test_an_entry_is_read_back_as_it_was_written(tmp_path):
         ({"result": {"parameters": {"note": "x" * 30_000}}}, "at most 20000 are kept"),
         ({"source": "x" * 2_001}, "source: expected text of at most 2000 letters"),
         ({"rank": 1}, "rank: is not known here"),
+        ({"reslts": []}, "reslts: is not known here (did you mean 'results'?)"),
+        ({"result": {"sed": 1}}, "results.0.sed: is not known here (did you mean 'seed'?)"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_field(changes, said):

@@ -35,6 +35,7 @@ from spared_bench.submissions.build import build
 from spared_bench.submissions.check import check
 from spared_bench.submissions.codec import read_prediction, write_prediction
 from spared_bench.submissions.comment import comment
+from spared_bench.submissions.schema import read_description
 from spared_bench.submissions.truth import table_hash, truth_of
 from spared_bench.trials.cells import finished_cells
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -266,6 +267,15 @@ def test_a_missing_dataset_refuses_unless_it_is_declared(folder, checked, run_be
     report = checked(folder)
     assert "toy is declared absent and has results." in report.problems
     assert "absent" in flags_of(report)
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"), [("autors: [A]", "authors"), ("absent: [{datset: toy}]", "dataset")]
+)
+def test_a_misspelt_key_of_a_description_is_told_with_the_nearest(line, nearest):
+    text = f"method: x\nversion: '1'\nprotocol: demo@1\n{line}\n"
+    with pytest.raises(SubmissionError, match=rf"is not known here \(did you mean '{nearest}'\?\)"):
+        read_description(text, "submission.yaml")
 
 
 def test_a_dataset_without_runs_is_declared_absent_with_the_reason_given(run_bench, tmp_path):

@@ -15,12 +15,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from spared_bench.errors import UsageError
+from spared_bench.protocol.section import Positive, Section
+from spared_bench.strict import in_one_line
 from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
@@ -29,16 +32,28 @@ if TYPE_CHECKING:
 _CLASSES = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
 
 
-class ClusterFile(BaseModel):
-    """The settings of a batch system."""
+def _size(text: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?[kMGTP]i?B?", text):
+        raise ValueError(f"expected a size with its unit, such as 16GB (found {in_one_line(text)})")
+    return text
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def _duration(text: str) -> str:
+    if not re.fullmatch(r"(\d+-)?\d+(:\d\d){1,2}", text, re.ASCII):
+        raise ValueError(
+            f'expected hours, minutes and seconds, such as "24:00:00" (found {in_one_line(text)})'
+        )
+    return text
+
+
+class ClusterFile(Section):
+    """The settings of a batch system."""
 
     batch: Literal["slurm", "pbs", "lsf"]
     jobs: Annotated[int, Field(gt=0, le=10_000)]
-    cores: Annotated[int, Field(gt=0)] = 1
-    memory: str = "16GB"
-    walltime: str = "24:00:00"
+    cores: Positive = 1
+    memory: Annotated[str, AfterValidator(_size)] = "16GB"
+    walltime: Annotated[str, AfterValidator(_duration)] = "24:00:00"
     queue: str = ""
     directives: tuple[str, ...] = ()
     prologue: tuple[str, ...] = ()

@@ -189,6 +189,9 @@ def test_a_cluster_file_becomes_the_batch_systems_own_script(tmp_path):
         ("batch: slurm\njobs: 2\nqeue: gpu\n", r"unknown setting 'qeue'\. Did you mean 'queue'"),
         ("batch: sge\njobs: 2\n", "setting 'batch'"),
         ("batch: slurm\njobs: 0\n", "setting 'jobs'"),
+        ("batch: slurm\njobs: yes\n", "jobs: expected a number; found True"),
+        ("batch: slurm\njobs: 2\nmemory: lots\n", "memory: expected a size with its unit, such"),
+        ("batch: slurm\njobs: 2\nwalltime: a day\n", "walltime: expected hours, minutes and sec"),
         ("- a list\n", "cluster"),
     ],
 )

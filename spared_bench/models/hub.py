@@ -13,11 +13,10 @@ from typing import NoReturn
 
 from spared_bench.errors import WeightsUnavailableError
 from spared_bench.keys.hashing import digest, file_digest
-from spared_bench.models.weights_folder import WEIGHTS_FOLDER, is_offline
+from spared_bench.models.weights_folder import SUFFIXES, WEIGHTS_FOLDER, is_offline
 from spared_bench.specs import EncoderSpec
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -44,7 +43,7 @@ def own_file(spec: EncoderSpec) -> Path | None:
     if spec.loader in ("timm", "torchvision") and not spec.hub_id:
         names.append(str(spec.arguments.get("model") or spec.source))
     for name in names:
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             if (file := folder / f"{name}{suffix}").is_file():
                 return file.resolve()
         if (folder / name).is_dir():

@@ -15,7 +15,8 @@ from typing import Any
 from spared_bench.errors import WeightsUnavailableError
 
 WEIGHTS_FOLDER = "SPARED_BENCH_WEIGHTS"
-_SUFFIXES = (".safetensors", ".pth")
+#: Of files of weights, the first of which counts.
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 #: Parameters of methods that name a backbone.
 _NAMING = ("backbone", "encoder")
 
@@ -58,7 +59,7 @@ def file_of(name: str) -> Path | None:
         raise WeightsUnavailableError(
             f"{WEIGHTS_FOLDER} must name a folder of weights files; {str(folder)!r} is none."
         )
-    files = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
+    files = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
     return next((file.resolve() for file in files if file.is_file()), None)
 
 

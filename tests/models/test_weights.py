@@ -109,6 +109,15 @@ def test_a_folder_of_files_takes_the_place_of_the_published_ones(tmp_path, monke
         build_backbone(TIMM, "pretrained", 4)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin"])
+def test_the_folder_takes_every_suffix_of_pytorch(tmp_path, monkeypatch, offline, suffix):
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    state = state_of(TORCHVISION)
+    torch.save(state, tmp_path / f"{TORCHVISION}{suffix}")
+
+    assert_same_body(build_backbone(TORCHVISION, "pretrained", 4), state)
+
+
 def test_a_variable_that_names_no_folder_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path / "away"))
     with pytest.raises(WeightsUnavailableError, match=f"{WEIGHTS_FOLDER} must name a folder"):

@@ -135,6 +135,11 @@ class _Timm:
             self.name, num_classes=num_classes, **source, **self.options
         )
         heads = network.pretrained_cfg["classifier"]
+        if heads is None:
+            raise UsageError(
+                f"{self.name!r} of timm ends in no classifier and pools nothing, so it cannot be a"
+                " backbone. Take a network that does, 'resnet50' for example."
+            )
         self.heads = (heads,) if isinstance(heads, str) else tuple(heads)
         return network
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from spared_bench.data import Patches
-from spared_bench.errors import WeightsUnavailableError
+from spared_bench.errors import UsageError, WeightsUnavailableError
 from spared_bench.models import weights as weights_module
 from spared_bench.models.backbones import build_backbone
 from spared_bench.models.encoders import TimmEncoder
@@ -339,6 +339,11 @@ def test_a_checkpoint_with_an_average_of_its_network_is_refused(tmp_path, names,
         build_backbone(VIT, file, depth=2)
     torch.save({names[0]: state, "optimizer": steps, "epoch": 3}, file)
     build_backbone(VIT, file, depth=2)
+
+
+def test_a_network_without_pooled_features_is_no_backbone():
+    with pytest.raises(UsageError, match="ends in no classifier and pools nothing"):
+        build_backbone("qwen3_vit_88m_enc", "random")
 
 
 def test_a_part_beside_a_wrapped_network_that_may_give_features_is_refused(tmp_path):

@@ -18,10 +18,17 @@ from torch import Tensor, nn
 
 from spared_bench.errors import WeightsUnavailableError
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER, file_of, is_offline
-from spared_bench.models.weights_match import Match, best_match, suggested_options
+from spared_bench.models.weights_match import (
+    Match,
+    best_match,
+    entry_of,
+    suggested_options,
+    unwrapped,
+)
 
 _TIMEOUT_S = 10
 _FEWEST_BYTES = 2  # of a number that was not quantised
+_EXPECTED = "Expected named tensors in .safetensors, or in .pth without other Python objects."
 _SAME_NETWORK = 0.9  # of its tensors: an average over the training may lack counters
 
 
@@ -70,24 +77,24 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        whole, state = state, state.get("state_dict", state)
-        tensors = dict(_named_tensors(state.get("model", state)))
-        again = _copies(whole, tensors) | _copies(state, tensors)
+        whole = torch.load(file, map_location="cpu", weights_only=True)
+        chosen, state = _chosen(whole)
+        tensors = dict(_named_tensors(state))
+        again = _copies(whole, chosen, tensors)
     except Exception as error:
         # PyTorch's own message advises to run what is in the file.
         why = "it is no file of PyTorch, or holds what is no tensor, which is never run"
         if not isinstance(error, UnpicklingError):
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise WeightsUnavailableError(
-            f"The weights file {file} cannot be read: {why}. Expected named tensors in"
-            " .safetensors, or in .pth without other Python objects."
+            f"The weights file {file} cannot be read: {why}. {_EXPECTED}"
         ) from error
-    if len(again) > 1:
+    if again:
+        named = " and ".join(map(repr, [".".join(chosen), *again]))
         raise WeightsUnavailableError(
-            f"The weights file {file} holds the network {len(again)} times, as"
-            f" {' and '.join(map(repr, sorted(again)))}: an average over its training, say, which"
-            " gives other features. Save the one that is meant on its own."
+            f"The weights file {file} holds the network {1 + len(again)} times, as {named}: an"
+            " average over its training, say, which gives other features. Save the one that is"
+            " meant on its own."
         )
     if not tensors:
         raise WeightsUnavailableError(
@@ -104,16 +111,31 @@ def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple
             yield from _named_tensors(value, f"{before}{name}.")
 
 
-def _copies(state: Mapping[Any, Any], tensors: Mapping[str, Tensor]) -> set[str]:
-    """Return the entries of a checkpoint that hold a network of the same tensors."""
-    shapes = {name.removeprefix("module."): value.shape for name, value in tensors.items()}
-    found = set()
-    for key, entry in state.items():
-        inner = dict(_named_tensors(entry)) if isinstance(entry, Mapping) else {}
-        alike = sum(shapes.get(n.removeprefix("module.")) == v.shape for n, v in inner.items())
-        if shapes and alike >= _SAME_NETWORK * len(shapes):
-            found.add(str(key))
-    return found
+def _chosen(whole: Mapping[Any, Any]) -> tuple[list[str], Mapping[Any, Any]]:
+    """Return the entries of a checkpoint that lead to the network, and what is there."""
+    keys, state = [], whole
+    for key in ("state_dict", "model"):
+        if isinstance(inner := state.get(key), Mapping):
+            keys, state = [*keys, key], inner
+    return keys, state
+
+
+def _copies(whole: Any, chosen: list[str], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return what else in a checkpoint holds a network of the same tensors, by what leads there.
+
+    Whatever wrappers stand before either, and however deep it lies: ``callbacks.EMA.weights``.
+    """
+    own = "".join(f"{key}." for key in chosen)
+    shapes = {unwrapped(name): value.shape for name, value in tensors.items()}
+    alike: dict[str, list[str]] = {}
+    for path, value in _named_tensors(whole):
+        parts = path.split(".")
+        ends = (".".join(parts[at:]) for at in range(len(parts)))
+        end = next((each for each in ends if shapes.get(each) == value.shape), "")
+        if end and not (own and path.startswith(own)):
+            alike.setdefault(parts[0], []).append(path.removesuffix(end).rstrip("."))
+    copies = [found for found in alike.values() if len(found) >= _SAME_NETWORK * len(shapes)]
+    return [entry_of(min(found, key=len)) for found in copies] if own else []
 
 
 def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
@@ -139,13 +161,30 @@ def load_body(network: nn.Module, heads: tuple[str, ...], file: Path) -> None:
     if not best.whole:
         _refuse(best, body, state, file)
     values = {name: state[best.prefix + name] for name in body if best.prefix + name in state}
+    require_trained(values, body, file)
+    network.load_state_dict(values, strict=False)
+
+
+def require_trained(values: Mapping[str, Tensor], own: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse tensors of a file that are none that a network was trained to.
+
+    Parameters
+    ----------
+    values, own : mapping of str to Tensor
+        What the file holds, and the network's, under the same names.
+    file : Path
+        For the message.
+
+    Raises
+    ------
+    WeightsUnavailableError
+    """
     for name, value in values.items():
-        if why := _why_no_weights(name, value, body[name]):
+        if why := _why_no_weights(name, value, own[name]):
             raise WeightsUnavailableError(
                 f"The weights file {file} cannot be used: its tensor {name!r} {why}. Expected"
                 " finite numbers of 16 bits or more; take the file that was not converted."
             )
-    network.load_state_dict(values, strict=False)
 
 
 def _why_no_weights(name: str, value: Tensor, own: Tensor) -> str:

@@ -8,6 +8,7 @@ only training has, or a number that follows from the others; anything else is re
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -88,6 +89,18 @@ def best_match(
         found,
         key=lambda match: (len(match.lacking) + len(match.other_shape), len(match.left_over)),
     )
+
+
+def unwrapped(name: str) -> str:
+    """Return a tensor's name without what wrappers put before it."""
+    parts = name.split(".")
+    start = next((at for at, part in enumerate(parts) if part not in _WRAPPERS), len(parts) - 1)
+    return ".".join(parts[start:])
+
+
+def entry_of(prefix: str) -> str:
+    """Return which entry of a checkpoint a prefix is of, without the wrappers at its end."""
+    return re.sub(rf"(\.({'|'.join(_WRAPPERS)}))+$", "", prefix)
 
 
 def _is_wrapper(prefix: str) -> bool:

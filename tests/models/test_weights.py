@@ -341,6 +341,47 @@ def test_a_checkpoint_with_an_average_of_its_network_is_refused(tmp_path, names,
     build_backbone(VIT, file, depth=2)
 
 
+def named(state, before):
+    return {f"{before}{name}": value + 1 for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "told"),
+    [
+        (
+            lambda state: {
+                "model": named(state, "module."),
+                "model_ema": named(state, "module.module."),
+            },
+            "'model' and 'model_ema'",
+        ),
+        (
+            lambda state: {"state_dict": named(state, "model."), "ema_state_dict": state},
+            "'state_dict' and 'ema_state_dict'",
+        ),
+        (
+            lambda state: {
+                "state_dict": named(state, "model."),
+                "callbacks": {"EMA": {"decay": 0.9, "weights": named(state, "module.")}},
+            },
+            "'state_dict' and 'callbacks.EMA.weights'",
+        ),
+        (
+            lambda state: {"model": state, "ema": {"shadow": named(state, "net.")}},
+            "'model' and 'ema.shadow'",
+        ),
+    ],
+    ids=["data parallel", "lightning", "callback", "shadow"],
+)
+def test_a_second_network_is_found_wherever_it_lies_and_whatever_stands_before_it(
+    tmp_path, checkpoint, told
+):
+    state = vit().state_dict()
+    torch.save(checkpoint(state), tmp_path / "own.pth")
+    with pytest.raises(WeightsUnavailableError, match=f"holds the network 2 times, as {told}:"):
+        build_backbone(VIT, str(tmp_path / "own.pth"), depth=2)
+
+
 def test_a_network_without_pooled_features_is_no_backbone():
     with pytest.raises(UsageError, match="ends in no classifier and pools nothing"):
         build_backbone("qwen3_vit_88m_enc", "random")

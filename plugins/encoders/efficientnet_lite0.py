@@ -125,7 +125,7 @@ def fill(network: Any, file: Path) -> None:
         If the tensors of the two differ in number or shape.
     """
     from spared_bench.errors import WeightsUnavailableError
-    from spared_bench.models.weights import read_weights
+    from spared_bench.models.weights import read_weights, require_trained
 
     own = network.state_dict()
     given = read_weights(file)
@@ -142,4 +142,6 @@ def fill(network: Any, file: Path) -> None:
             f"The weights file {file} is not EfficientNet-Lite0's: it holds {len(theirs)} tensors"
             f" beside the classifier's, {what}."
         )
-    network.load_state_dict({name: b for (name, _), b in zip(ours, theirs, strict=True)})
+    values = {name: b for (name, _), b in zip(ours, theirs, strict=True)}
+    require_trained(values, own, file)
+    network.load_state_dict(values)

@@ -190,6 +190,17 @@ def test_the_packages_weights_give_the_known_output():
     assert set(states.values()) == {"passed"}
 
 
+@pytest.mark.parametrize("spoil", [lambda v: v * 0, lambda v: v * torch.nan, lambda v: v.char()])
+def test_weights_that_nothing_was_trained_to_do_not_fill_it(tmp_path, spoil):
+    import timm
+
+    network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    state = network.state_dict() | {"conv_stem.weight": spoil(network.conv_stem.weight.detach())}
+    torch.save(state, tmp_path / "own.pth")
+    with pytest.raises(WeightsUnavailableError, match=r"'conv_stem.weight' (is|holds) "):
+        fill(network, tmp_path / "own.pth")
+
+
 def test_weights_of_another_network_do_not_fill_it(tmp_path):
     import timm
 

@@ -25,10 +25,12 @@ from spared_bench.models.weights_match import (
     suggested_options,
     unwrapped,
 )
+from spared_bench.readers.instead import instead
 
 _TIMEOUT_S = 10
 _FEWEST_BYTES = 2  # of a number that was not quantised
 _EXPECTED = "Expected named tensors in .safetensors, or in .pth without other Python objects."
+_ZIP = b"PK"
 _SAME_NETWORK = 0.9  # of its tensors: an average over the training may lack counters
 
 
@@ -87,7 +89,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         if not isinstance(error, UnpicklingError):
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise WeightsUnavailableError(
-            f"The weights file {file} cannot be read: {why}. {_EXPECTED}"
+            f"The weights file {file} cannot be read: {why}. {_what_it_is(file) or _EXPECTED}"
         ) from error
     if again:
         named = " and ".join(map(repr, [".".join(chosen), *again]))
@@ -103,6 +105,12 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def _what_it_is(file: Path) -> str:
+    """Say what stands in the place of weights; PyTorch's own files are zip archives, if whole."""
+    with file.open("rb") as stream:
+        return "" if stream.read(len(_ZIP)) == _ZIP else instead(file)
+
+
 def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Tensor]]:
     for name, value in state.items():
         if isinstance(value, Tensor):
@@ -113,7 +121,8 @@ def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple
 
 def _chosen(whole: Mapping[Any, Any]) -> tuple[list[str], Mapping[Any, Any]]:
     """Return the entries of a checkpoint that lead to the network, and what is there."""
-    keys, state = [], whole
+    keys: list[str] = []
+    state = whole
     for key in ("state_dict", "model"):
         if isinstance(inner := state.get(key), Mapping):
             keys, state = [*keys, key], inner

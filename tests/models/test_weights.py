@@ -382,6 +382,13 @@ def test_a_second_network_is_found_wherever_it_lies_and_whatever_stands_before_i
         build_backbone(VIT, str(tmp_path / "own.pth"), depth=2)
 
 
+@pytest.mark.parametrize("name", ["own.pth", "own.safetensors"])
+def test_a_pointer_in_the_place_of_weights_is_called_one(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\nsize 5\n")
+    with pytest.raises(WeightsUnavailableError, match="It is a pointer of Git LFS"):
+        build_backbone(VIT, str(tmp_path / name), depth=2)
+
+
 def test_a_network_without_pooled_features_is_no_backbone():
     with pytest.raises(UsageError, match="ends in no classifier and pools nothing"):
         build_backbone("qwen3_vit_88m_enc", "random")

@@ -75,13 +75,26 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        parts = [f"No {kind} is named {name!r}.", did_you_mean(name, names)]
+        near = _of_a_file(kind, name) or did_you_mean(name, names)
+        parts = [f"No {kind} is named {name!r}.", near]
         self.short = " ".join(part for part in parts if part)
         noun, of, rest = kind.partition(" of ")
         kinds = (f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s") + of + rest
         parts.append(f"Known {kinds}: {', '.join(names)}." if names else f"There are no {kinds}.")
         parts.append(hint)
         super().__init__(" ".join(part for part in parts if part))
+
+
+def _of_a_file(kind: str, name: str) -> str:
+    """Say what to do with a file that stands where a name is expected; empty for another name."""
+    if name.endswith(".py"):
+        return f"Name the file with `--plugin {name}`, and what is in it by its own name."
+    if kind == "dataset" and name.endswith((".yaml", ".yml")):
+        return (
+            f"`spared-bench data add {name}` makes a dataset of a description, which then goes by"
+            " the `name` in it."
+        )
+    return ""
 
 
 class AmbiguousNameError(UsageError):

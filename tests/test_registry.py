@@ -318,10 +318,25 @@ def test_a_plugin_file_may_name_a_module_beside_it_and_gets_no_other_of_that_nam
     del sys.modules["beside_model"]
 
 
-@pytest.mark.parametrize("name", ["absent.py", "."])
-def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path, name):
-    with pytest.raises(UsageError, match="There is no plugin file"):
+@pytest.mark.parametrize(
+    ("name", "told"), [("absent.py", "There is no plugin file"), (".", "is a folder, and `--plug")]
+)
+def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path, name, told):
+    with pytest.raises(UsageError, match=told):
         discover([tmp_path / name], points=[])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("predictor", "mine/own.py", "Name the file with `--plugin mine/own.py`, and what is in"),
+        ("dataset", "mine.yaml", "`spared-bench data add mine.yaml` makes a dataset of a descr"),
+    ],
+)
+def test_a_file_in_the_place_of_a_name_is_told_where_it_belongs(kind, name, told):
+    with pytest.raises(UnknownNameError, match=told) as caught:
+        discover(points=[]).get(kind, name)
+    assert told in caught.value.short
 
 
 def test_a_factory_that_cannot_be_imported_says_which(installed):

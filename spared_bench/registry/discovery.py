@@ -104,6 +104,11 @@ def _jobs(
     """Return every plugin, not imported yet, and what imports it."""
     paths = list(dict.fromkeys(Path(file).resolve() for file in files))
     for path in paths:
+        if path.is_dir():
+            raise UsageError(
+                f"{path} is a folder, and `--plugin` takes a file. Name the one in it that has the"
+                " hooks, or install the package (`pip install -e .`), which needs no `--plugin`."
+            )
         if not path.is_file():
             raise UsageError(f"There is no plugin file {path}. Check the path after `--plugin`.")
     found = list(entry_points(group=GROUP) if points is None else points)

@@ -94,7 +94,7 @@ class SlideEntry(_Described):
         Legacy ST: from one array position to the next; 0: as ``read_legacy_st`` takes it.
     """
 
-    path: Text
+    path: Annotated[Text, Field(min_length=1)]
     image: Text = ""
     patient: Text = ""
     section: Text = ""

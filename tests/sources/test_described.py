@@ -405,6 +405,7 @@ def test_a_description_that_says_something_unknown_is_refused(yaml, before, afte
         ("n_genes: 7", "n_genez: 7", "Did you mean 'n_genes'?"),
         ("n_genes: 7", "n_genes: 0", "expected more than 0"),
         ("slides/T2,", '"a\\0b",', "cannot be a path: "),
+        ("slides/T2,", '"",', "setting 'slides.T2.path': expected text of at least 1 letters"),
     ],
 )
 def test_a_parameter_or_path_that_cannot_be_is_refused(yaml, before, after, message):

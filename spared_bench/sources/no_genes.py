@@ -1,4 +1,4 @@
-"""Columns of counts that are no genes: a total, the counters of HTSeq, or what is said of spots.
+"""Columns of counts that are no genes: a total, spike-ins, HTSeq's counters, what is said of spots.
 
 They would be counted to the depth of every spot, and could be chosen as genes. So would genes of a
 second organism, which only symbols tell: readers leave out those of which an id or a prefix does.
@@ -36,6 +36,8 @@ _MARKED = (
     re.compile(r"(?P<mark>[A-Za-z]\w{0,19}?[_:|. -]+)(?P<gene>.+)"),
     re.compile(r"(?P<gene>.+?)(?P<mark>[_:|. -]+[A-Za-z]\w{0,19})"),
 )
+#: Of the 92 controls of the External RNA Controls Consortium: ERCC1 is a gene, ERCC-00002 none.
+_SPIKE_IN = re.compile(r"ercc_\d{5}")
 #: No genes where both are there; alone, `y` is yellow of the fly.
 _PAIR = {"x", "y"}
 
@@ -49,7 +51,7 @@ def require_genes(slide: AnnData) -> None:
     """
     folded = {str(name): _folded(str(name)) for name in slide.var_names}
     wrong = _NAMES | _PAIR if set(folded.values()) >= _PAIR else _NAMES
-    named = [name for name in folded if folded[name] in wrong]
+    named = [n for n, name in folded.items() if name in wrong or _SPIKE_IN.fullmatch(name)]
     if named:
         raise CountsError(
             f"{', '.join(map(repr, named[:5]))} among its genes"

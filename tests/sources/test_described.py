@@ -469,15 +469,17 @@ def test_symbols_of_two_organisms_are_refused_when_a_dataset_is_added(
         ("__no_feature", "'__no_feature' among its genes is none"),
         ("pixel_x", "'pixel_x' among its genes is none"),
         ("nCount RNA", "'nCount RNA' among its genes is none"),
+        ("ERCC-00002", "'ERCC-00002' among its genes is none"),
         ("all of them", "column 'all of them' is, in every spot, the sum of all others"),
         ("PLUS1", ""),
+        ("ERCC1", ""),
         ("y", ""),  # yellow, of the fly
     ],
 )
 def test_a_column_that_is_no_gene_is_refused_when_a_dataset_is_added(tmp_path, name, told):
     own_image(tmp_path / "T1/adata.h5ad", 1)
     slide = anndata.read_h5ad(tmp_path / "T1/adata.h5ad")
-    further = np.asarray(slide.X.sum(axis=1)).ravel() + (name in ("PLUS1", "y"))
+    further = np.asarray(slide.X.sum(axis=1)).ravel() + (not told)
     var = pd.DataFrame(index=[*slide.var_names, name])
     counts = np.column_stack([slide.X.toarray(), further]).astype(np.float32)
     wider = AnnData(counts, obs=slide.obs, var=var, obsm=dict(slide.obsm), uns=dict(slide.uns))

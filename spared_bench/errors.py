@@ -236,6 +236,13 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:half]} [... {len(text) - limit} characters ...] {text[-half:]}"
 
 
+def reason_of(error: BaseException, most: int = 300) -> str:
+    """Return what an error of a library says, in one line; with its kind where that says little."""
+    text = " ".join(str(error).split())[:most]
+    bare = not text or isinstance(error, LookupError | AssertionError)
+    return f"{type(error).__name__}: {text}".removesuffix(": ") if bare else text
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``"Did you mean 'x'?"`` for the nearest known name, or an empty string."""
     folded = {candidate.casefold(): candidate for candidate in known}

@@ -18,6 +18,7 @@ from spared_bench.errors import (
     CoordinateError,
     MissingFileError,
     did_you_mean,
+    reason_of,
 )
 from spared_bench.readers.anndata_images import (
     copies_of,
@@ -166,12 +167,12 @@ def open_anndata(path: Path) -> AnnData:
         if lacking := unwritten_part(path):
             raise ValueError(f"parts of {lacking} were never written, and would be read as 0")
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:300]
         advice = instead(path) or (
             "It is damaged, incomplete or of another format; write it again with"
             " `adata.write_h5ad`."
         )
-        raise ContractError(f"{path} cannot be read as AnnData: {reason}. {advice}") from error
+        told = f"{path} cannot be read as AnnData: {reason_of(error)}. {advice}"
+        raise ContractError(told) from error
     check_sparse(adata, path)
     return adata
 

@@ -21,6 +21,7 @@ from spared_bench.errors import (
     ImageError,
     MissingFileError,
     did_you_mean,
+    reason_of,
 )
 from spared_bench.processing.channels import names_opacity, order_of
 from spared_bench.readers.anndata_file import check_scale
@@ -160,10 +161,10 @@ def _open(path: Path) -> Any:
     try:
         return spatialdata.read_zarr(path)
     except Exception as error:  # of any of the formats inside it
-        reason = " ".join(str(error).split())[:300]
         raise ContractError(
-            f"{path} cannot be read as a SpatialData object: {reason}. It is damaged, incomplete,"
-            " or written by another version of spatialdata."
+            f"{path} cannot be read as a SpatialData object: {reason_of(error)}. It is damaged,"
+            " incomplete, written by another version of spatialdata, or has a table that AnnData"
+            " wrote (`adata.write_zarr`): write that with `sdata.write_element(NAME)`."
         ) from error
 
 

@@ -114,6 +114,17 @@ def test_a_column_that_may_tell_of_the_tissue_is_told_and_used_when_named(writte
     assert slide.n_obs == 60
 
 
+def test_a_table_that_anndata_wrote_in_place_is_told_with_what_to_do(written, tmp_path):
+    path = shutil.copytree(written, tmp_path / "slide.zarr")
+    table = ad.read_zarr(path / "tables" / "t")
+    shutil.rmtree(path / "tables" / "t")
+    with ad.settings.override(zarr_write_format=3):
+        table.write_zarr(path / "tables" / "t")
+
+    with pytest.raises(ContractError, match=r"SpatialData object: \w.*AnnData wrote .*write_elem"):
+        read_spatialdata(path, exports=tmp_path)
+
+
 def test_letters_that_nobody_sees_are_left_out_of_names_in_a_table(written, tmp_path):
     def spoil(table):
         table.obs_names = ["\ufeff" + table.obs_names[0], *table.obs_names[1:]]

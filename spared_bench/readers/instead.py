@@ -13,8 +13,18 @@ _PACKED = {
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
+_STARTS = {
+    mark: f"It is packed by {name}: unpack it, and name what was in it."
+    for mark, name in _PACKED.items()
+} | {
+    b"PAR1": "It is a parquet table: write it as CSV.",
+    b"version https://git-lfs": (
+        "It is a pointer of Git LFS to the file that is meant: `git lfs pull` fetches that."
+    ),
+}
+#: How a workbook of Excel begins, which is a zip archive, behind the head of its first member.
+_WORKBOOK = b"[Content_Types].xml"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
-_POINTER = b"version https://git-lfs"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _START_BYTES = 64
 
@@ -42,14 +52,11 @@ def instead(path: Path) -> str:
 def _by_its_start(start: bytes) -> str:
     if not start:
         return "It is empty: copy or fetch it again."
-    for mark, name in _PACKED.items():
-        if start.startswith(mark):
-            return f"It is packed by {name}: unpack it, and name what was in it."
-    if start.startswith(_POINTER):
-        return "It is a pointer of Git LFS to the file that is meant: `git lfs pull` fetches that."
+    if start[30:].startswith(_WORKBOOK):
+        return "It is a workbook of Excel: save the sheet that is meant as CSV."
     if start.lstrip().lower().startswith(_PAGES):
         return "It is a web page, which a server has sent for the file: fetch the file itself."
-    return ""
+    return next((said for mark, said in _STARTS.items() if start.startswith(mark)), "")
 
 
 def _missing_codec(path: Path) -> str:

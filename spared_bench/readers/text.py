@@ -10,6 +10,7 @@ import zlib
 from pathlib import Path
 
 from spared_bench.errors import DataError, MissingFileError
+from spared_bench.readers.instead import instead
 from spared_bench.unseen import clear
 
 GZIP = b"\x1f\x8b"
@@ -47,7 +48,10 @@ def read_text(path: Path, error: type[DataError], what: str) -> str:
     if not path.is_file():
         raise MissingFileError(f"There is no {what} at {path}. Check the path, or copy it there.")
     try:
-        return decode(unpack(path.read_bytes()))
+        raw = path.read_bytes()
+        if raw and not raw.startswith(GZIP) and (told := instead(path)):
+            raise error(f"The {what} {path} is no text. {told}")
+        return decode(unpack(raw))
     except UnicodeDecodeError as problem:
         raise error(
             f"The {what} {path} is no text in UTF-8 or UTF-16: {problem.reason} at byte"

@@ -563,3 +563,22 @@ def test_letters_that_are_left_out_of_names_in_text_are_recorded(folder, texts):
         "Letters that cannot be seen, left out of the name of 1 spot",
         "Letters that cannot be seen, left out of the name of 1 gene",
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            b"PK\3\4" + bytes(26) + b"[Content_Types].xml",
+            "is a workbook of Excel: save the sheet that",
+        ),
+        (b"PK\3\4" + bytes(26) + b"counts.tsv", "is packed by zip: unpack it"),
+        (b"PAR1" + bytes(40), "is a parquet table: write it as CSV"),
+        (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "is a pointer of Git LFS"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+    ],
+)
+def test_what_is_no_text_is_told_with_what_to_do(tmp_path, content, told):
+    (tmp_path / "counts.tsv").write_bytes(content)
+    with pytest.raises(CountsError, match=f"counts.tsv is no text. It {told}"):
+        read_legacy_st(tmp_path / "counts.tsv", None, None)

@@ -25,7 +25,6 @@ from spared_bench.models.weights_match import (
     suggested_options,
     unwrapped,
 )
-from spared_bench.readers.instead import instead
 
 _TIMEOUT_S = 10
 _FEWEST_BYTES = 2  # of a number that was not quantised
@@ -107,6 +106,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 def _what_it_is(file: Path) -> str:
     """Say what stands in the place of weights; PyTorch's own files are zip archives, if whole."""
+    from spared_bench.readers.instead import instead  # which comes with all readers
+
     with file.open("rb") as stream:
         return "" if stream.read(len(_ZIP)) == _ZIP else instead(file)
 

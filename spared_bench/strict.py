@@ -8,10 +8,12 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from spared_bench.encoded import decode
 from spared_bench.errors import SparedBenchError, UsageError
 
 MAX_BYTES = 100_000
@@ -109,6 +111,29 @@ def _unreadable(node: Any, text: str) -> yaml.constructor.ConstructorError:
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
 )
+
+
+def text_of(path: Path, what: str, error: type[SparedBenchError]) -> str:
+    """Return the text of a file that people write.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, or UTF-16 as Windows writes it.
+    what : str
+        What to call it in a message: ``"protocol"``.
+    error : type
+        What to raise where it cannot be read.
+    """
+    try:
+        return decode(path.read_bytes())
+    except OSError as problem:
+        raise error(f"Cannot read the {what} {path}: {problem}") from problem
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"Cannot read the {what} {path}: it is no text in UTF-8 or UTF-16 ({problem.reason} at"
+            f" byte {problem.start}). Save it again as UTF-8."
+        ) from problem
 
 
 def load_value(text: str, source: str) -> Any:

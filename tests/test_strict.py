@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spared_bench.errors import UsageError
+from spared_bench.executors.cluster_file import read_cluster_file
+from spared_bench.protocol import read_protocol
+from spared_bench.registration.by_hand import read_transforms
 from spared_bench.strict import load_json, load_mapping, load_value
+from spared_bench.studies.model import read_study
 
 
 def load(text):
@@ -185,3 +189,36 @@ def test_json_that_is_not_what_its_standard_says_is_refused(text, reason):
 def test_json_is_read_as_the_standard_library_reads_it():
     text = '{"a": [1, 2.5, 1e3, null, true, "x"], "b": {"a": -0.0}}'
     assert load_json(text, finite=True) == load_json(text.encode()) == json.loads(text)
+
+
+def _transforms(path):
+    path.write_text("A: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]")
+    return read_transforms
+
+
+def _protocol(path):
+    path.write_text("{name: own, version: 1}")
+    return read_protocol
+
+
+def _study(path):
+    path.write_text("{name: s, kind: robustness, methods: [gene-mean]}")
+    return read_study
+
+
+def _cluster(path):
+    path.write_text("{batch: slurm, jobs: 2}")
+    return read_cluster_file
+
+
+@pytest.mark.parametrize("written", [_transforms, _protocol, _study, _cluster])
+def test_a_file_that_windows_wrote_is_read_as_meant_and_another_is_told(tmp_path, written):
+    path = tmp_path / "a.yaml"
+    read = written(path)
+    text, expected = path.read_text(), read(path)
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes(text.encode(encoding))
+        assert read(path) == expected
+    path.write_bytes(b"# Gr\xf6\xdfe\n" + text.encode())
+    with pytest.raises(UsageError, match=r"no text in UTF-8 or UTF-16 \(.* Save it again as UTF-8"):
+        read(path)

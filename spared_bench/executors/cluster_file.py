@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field
 
 from spared_bench.errors import UsageError
 from spared_bench.protocol.section import Positive, Section
-from spared_bench.strict import in_one_line
+from spared_bench.strict import in_one_line, text_of
 from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
@@ -116,8 +116,5 @@ def read_cluster_file(path: Path) -> ClusterFile:
     UsageError
         For a file that cannot be read, an unknown setting, or an impossible value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read the cluster file {path}: {error}") from error
+    text = text_of(path, "cluster file", UsageError)
     return load_model(ClusterFile, text, str(path), "cluster", UsageError)

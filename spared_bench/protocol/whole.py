@@ -15,7 +15,7 @@ from spared_bench.protocol.processing import Processing
 from spared_bench.protocol.section import Positive, Section, Seeds
 from spared_bench.protocol.training import Completion, PatchCutting, Search, Training
 from spared_bench.protocol.validation import Validation
-from spared_bench.strict import in_one_line
+from spared_bench.strict import in_one_line, text_of
 from spared_bench.unseen import clear
 from spared_bench.validated import load_model
 
@@ -238,8 +238,4 @@ def parse_protocol(text: str, source: str) -> Protocol:
 
 def read_protocol(path: Path) -> Protocol:
     """Read a protocol file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"Cannot read the protocol {path}: {error}") from error
-    return parse_protocol(text, str(path))
+    return parse_protocol(text_of(path, "protocol", ProtocolError), str(path))

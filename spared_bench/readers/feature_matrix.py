@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from spared_bench.encoded import decode
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.clear_names import unseen_in
 from spared_bench.readers.features import Chosen, choose_genes, organism_of
@@ -19,7 +20,7 @@ from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby, packed_beside
-from spared_bench.readers.text import GZIP, bare, decode, fields_of, lines_of, read_text, unpack
+from spared_bench.readers.text import GZIP, bare, fields_of, lines_of, read_text, unpack
 from spared_bench.words import counted
 
 if TYPE_CHECKING:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import re
 import zlib
 from pathlib import Path
 
+from spared_bench.encoded import decode
 from spared_bench.errors import DataError, MissingFileError
 from spared_bench.readers.instead import instead
 from spared_bench.unseen import clear
 
 GZIP = b"\x1f\x8b"
-#: The longer marks first: the one of UTF-32 begins with the one of UTF-16.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-)
 #: Not ``str.splitlines``, which also cuts at characters that stand within names.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _QUOTES = "\"'"
@@ -67,23 +59,6 @@ def read_text(path: Path, error: type[DataError], what: str) -> str:
 def unpack(raw: bytes) -> bytes:
     """Return what is packed by gzip, which the name of a file does not always say."""
     return gzip.decompress(raw) if raw.startswith(GZIP) else raw
-
-
-def decode(raw: bytes) -> str:
-    """Decode by the byte-order mark; without one, as UTF-8 or, where every other byte is 0, UTF-16.
-
-    Raises
-    ------
-    UnicodeDecodeError
-    """
-    for mark, encoding in _MARKS:
-        if raw.startswith(mark):
-            return raw.decode(encoding)
-    start = raw[:64]
-    if b"\0" in start[:4]:  # no text in UTF-8 begins like this
-        little = start[1::2].count(0) >= start[::2].count(0)
-        return raw.decode("utf-16-le" if little else "utf-16-be")
-    return raw.decode("utf-8")
 
 
 def lines_of(text: str) -> list[str]:

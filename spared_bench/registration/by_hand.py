@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench.errors import ContractError, UsageError
-from spared_bench.strict import in_one_line, load_mapping
+from spared_bench.strict import in_one_line, load_mapping, text_of
 
 
 def place_of(data_dir: Path, dataset: str) -> Path:
@@ -39,12 +39,8 @@ def read_transforms(path: Path) -> dict[str, list[list[float]]]:
     ContractError
         If what stands there is no such matrix.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The transforms {path} cannot be read: {error}.") from error
-    found = {}
-    what = "file of transforms"
+    found, what = {}, "file of transforms"
+    text = text_of(path, what, UsageError)
     for name, values in load_mapping(text, str(path), what, UsageError, names=True).items():
         found[name] = checked_matrix(name, values).tolist()
     return found

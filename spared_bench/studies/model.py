@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from spared_bench.errors import StudyError, did_you_mean
 from spared_bench.protocol import Protocol
 from spared_bench.protocol.section import Positive, Repetition, Section
-from spared_bench.strict import in_one_line
+from spared_bench.strict import in_one_line, text_of
 from spared_bench.validated import load_model
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_+.-]{0,63}$")]
@@ -355,8 +355,4 @@ def parse_study(text: str, source: str) -> Study:
 
 def read_study(path: Path) -> Study:
     """Read a study from a file; see ``parse_study``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"Cannot read the study {path}: {error}") from error
-    return parse_study(text, str(path))
+    return parse_study(text_of(path, "study", StudyError), str(path))

@@ -34,7 +34,7 @@ READING = (
     | modules("spared_bench/data", "__init__ contract patches slides")
     | modules("spared_bench/readers", "genes labels lattice legacy_st scale tables text")
     | IMAGES
-    | modules("spared_bench", "unseen words")
+    | modules("spared_bench", "encoded unseen words")
 )
 PATCHES = (
     READING

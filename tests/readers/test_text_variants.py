@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from spared_bench.encoded import decode
 from spared_bench.errors import ContractError, CoordinateError, CountsError
 from spared_bench.readers import read_legacy_st, read_space_ranger
-from spared_bench.readers.text import bare, decode, fields_of, lines_of
+from spared_bench.readers.text import bare, fields_of, lines_of
 from spared_bench.unseen import is_unseen
 from tests import made_slides
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 import threading
@@ -34,14 +35,18 @@ def guarded() -> Iterator[None]:
     """Send what is printed to standard error, and take back a new folder, handler, alarm or depth.
 
     Standard output belongs to the command, whose ``--json`` must stay JSON: what C code and child
-    processes write to file descriptor 1 goes to standard error, too.
+    processes write to file descriptor 1 goes to standard error, too. A copy of this process that
+    the code has forked ends where it would go on as this one.
     """
+    process = os.getpid()
     folder, handlers, alarm = _folder(), _handlers(), signal.getitimer(signal.ITIMER_REAL)
     depth = sys.getrecursionlimit()
     try:
         with _OUTPUT.away(), redirect_stdout(sys.stderr):
             yield
     finally:
+        if os.getpid() != process:
+            _leave(1)
         sys.setrecursionlimit(depth)
         if folder is not None:
             with suppress(OSError):  # it is gone
@@ -109,6 +114,12 @@ def keep_output() -> None:
             os.dup2(2, 1)
 
 
+def end_copy() -> None:
+    """End this process if it is a copy of the command, which code of a plugin has forked."""
+    if _command_in and os.getpid() != _command_in:
+        _leave(1)
+
+
 def say(text: str) -> None:
     """Write to the standard output that was kept; to standard output where none was."""
     if _own < 0:
@@ -118,6 +129,14 @@ def say(text: str) -> None:
     left = text.encode(sys.stdout.encoding, "backslashreplace")
     while left:
         left = left[os.write(_own, left) :]
+
+
+def nobody_reads() -> bool:
+    """Return whether a reader of this command's output, or of its errors, has gone."""
+    poll = select.poll()
+    for number in {1, 2, _own} - {-1}:
+        poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 _own = -1

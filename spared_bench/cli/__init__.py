@@ -15,7 +15,7 @@ from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
-from spared_bench.guard import end_output, refuse_exit
+from spared_bench.guard import end_output, nobody_reads, refuse_exit
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
@@ -72,9 +72,21 @@ def _explain(ended: SystemExit) -> None:
     # Typer makes an interrupt that no command has caught a silent end.
     if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
         typer.echo(_INTERRUPTED, err=True)
+    if isinstance(ended.__context__, BrokenPipeError):  # as silent there
+        sys.exit(_of_a_pipe(ended.__context__))
     if where := _foreign(ended):
         told = f"Code that a plugin brings or calls ended this command by sys.exit({ended.code!r})"
         sys.exit(fail(PluginError(f"{told}: {where}. Let it raise an exception instead.")))
+
+
+def _of_a_pipe(error: BrokenPipeError) -> int:
+    """Return the exit status; tell of a pipe that is not the command's own output."""
+    if not nobody_reads():
+        told = f"Code that a plugin brings or calls failed: BrokenPipeError: {error}."
+        return fail(PluginError(f"{told} What it was connected to has gone."))
+    # The reader of our output has gone (`| head`): not our failure, and not worth a word.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 _INTERRUPTED = "Interrupted. What was finished is kept."
@@ -103,10 +115,8 @@ def main() -> None:
     except SystemExit as ended:
         _explain(ended)
         raise
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): not our failure, and not worth a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except BrokenPipeError as error:
+        sys.exit(_of_a_pipe(error))
     except (OSError, RuntimeError) as error:
         if _is_loop(error):
             sys.exit(fail(UsageError(f"A link leads back to itself: {error}. Name another path.")))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spared_bench.errors import SparedBenchError, UsageError, shortened
-from spared_bench.guard import keep_output, say
+from spared_bench.guard import end_copy, keep_output, say
 from spared_bench.results import nan_to_none
 
 if TYPE_CHECKING:
@@ -83,12 +83,14 @@ def err_console() -> Console:
 
 def print_json(values: Any) -> None:
     """Print values as JSON; ``null`` for nan and infinities, which it lacks."""
+    end_copy()
     text = json.dumps(nan_to_none(values), indent=2, default=str, allow_nan=False)
     say(text + "\n")
 
 
 def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) -> None:
     """Print what a command did: values for programs; a text, or what a function prints, else."""
+    end_copy()
     if as_json:
         print_json(values)
     elif callable(people):

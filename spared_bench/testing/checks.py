@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from spared_bench.errors import PluginError, SparedBenchError
+from spared_bench.errors import PluginError, SparedBenchError, in_words
+from spared_bench.guard import guarded
 from spared_bench.registry import Registered, Registry, discover
 
 Subject = TypeVar("Subject")
@@ -100,7 +100,8 @@ def outcomes(plugin: str, checks: Iterable[Check]) -> Iterator[Outcome]:
 
 def _run(check: Check) -> tuple[Status, str, str]:
     try:
-        check.run()
+        with guarded():
+            check.run()
     except CheckSkipped as reason:
         return "skipped", str(reason), ""
     except KeyboardInterrupt:
@@ -108,8 +109,8 @@ def _run(check: Check) -> tuple[Status, str, str]:
     except SparedBenchError as error:
         return "failed", str(error), ""
     except BaseException as error:
-        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return "failed", message, traceback.format_exc()
+        message, story = in_words(error)
+        return "failed", " ".join(message.split()), story
     return "passed", "", ""
 
 

@@ -10,6 +10,7 @@ from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import ContractError
+from spared_bench.guard import guarded
 from spared_bench.processing.given import has_given
 from spared_bench.registry import Registered
 from spared_bench.sources.imageless import no_images
@@ -28,7 +29,9 @@ def read_slide(entry: Registered, folder: Path, slide_id: str) -> AnnData:
     """
     from anndata import AnnData
 
-    slide = entry.load()(folder, slide_id)
+    reader = entry.load()
+    with guarded():
+        slide = reader(folder, slide_id)
     if not isinstance(slide, AnnData):
         lacks = " Does it lack a `return`?" if slide is None else ""
         raise ContractError(

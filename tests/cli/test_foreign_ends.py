@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 
@@ -89,3 +91,111 @@ def test_code_of_a_plugin_that_ends_a_command_is_told_and_its_status_is_not_0(
         assert any(each in said for each in told), (command, said[-1000:])
         # Whoever checks a plugin of theirs is shown where it failed.
         assert "Traceback" not in said or "check" in command, (command, said[-1000:])
+
+
+FORKS = """
+import os
+
+import numpy as np
+
+from spared_bench import PredictorSpec, StudySpec, hookimpl
+
+STUDY = '''
+name: forks-study
+base: toy.yaml
+methods: [linear-probe]
+metric: mse
+factors:
+  target: {setting: processing.target, levels: [log1p_cp10k, log1p_cpm]}
+'''
+
+
+def do():
+    if os.environ["WAY"] == "forks" and not os.path.exists("forked"):
+        open("forked", "w").close()  # once: copies that make copies would fill the machine
+        os.fork()  # and goes on in both
+    if os.environ["WAY"] == "pipe":
+        raise BrokenPipeError("the server has gone")
+    if os.environ["WAY"] == "system's pipe":
+        raise BrokenPipeError(32, "the server has gone")
+
+
+class Mean:
+    def fit(self, train, val, context):
+        do()
+        self.mean_ = train.target.mean(axis=0)
+
+    def predict(self, slides):
+        do()
+        return np.tile(self.mean_, (len(slides), 1))
+
+
+def read(folder, slide_id):
+    do()
+    from toy_plugin import read_slide
+
+    return read_slide(folder, slide_id)
+
+
+def study():
+    do()
+    return STUDY
+
+
+@hookimpl
+def spared_bench_studies():
+    return [StudySpec("forks-study", f"{__name__}:study")]
+
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("forks", f"{__name__}:Mean")]
+
+
+@hookimpl
+def spared_bench_datasets():
+    from dataclasses import replace
+    from toy_plugin import spared_bench_datasets
+
+    return [replace(spared_bench_datasets()[0], name="forks-toy", factory=f"{__name__}:read")]
+"""
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    (tmp_path / "forks.py").write_text(FORKS)
+    (tmp_path / "toy_plugin.py").write_text(TOY_PLUGIN.read_text())
+    (tmp_path / "toy.yaml").write_text(TOY_PROTOCOL.read_text())
+
+    def ask(way, command):
+        monkeypatch.setenv("WAY", way)
+        line = [sys.executable, "-m", "spared_bench", *command.split(), "--json", "-w", "."]
+        line += ["--plugin", "forks.py", "--plugin", "toy_plugin.py"]
+        return subprocess.run(
+            line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "data show forks-toy",
+        "data prepare forks-toy --protocol toy.yaml",
+        "study plan forks-study",
+        "plugins check forks",
+    ],
+)
+def test_a_copy_of_the_command_that_code_of_a_plugin_forks_says_nothing(asked, command):
+    done = asked("forks", command)
+
+    assert json.loads(done.stdout), done.stdout[-300:]
+
+
+@pytest.mark.parametrize("way", ["pipe", "system's pipe"])
+def test_a_pipe_of_a_plugin_that_breaks_does_not_end_a_command_in_silence(asked, way):
+    done = asked(way, "data show forks-toy")
+
+    assert done.returncode == 1
+    assert re.search("BrokenPipeError: .*the server has gone", done.stderr)

@@ -144,20 +144,28 @@ class _Child:
         """Return the plugins that fail, or end their process, when imported or asked."""
         tried = tried_apart(self.files, self.begin)
         gone = [plugin for plugin in tried if plugin.quarantined]
-        found = []
-        for plugin in tried:
-            if plugin.quarantined or (targets is not None and plugin.target not in targets):
-                continue
-            try:
-                self.tell(gone, only=plugin)
-                continue
-            except DiedError as error:
-                reason = str(error).replace("Its process", "the process that asks its classes", 1)
-                story = reason
-            except FailedError as error:
-                reason, story = str(error), error.story
-            found.append(replace(plugin, reason=reason, traceback=story, specs=(), told=None))
-        return [*gone, *found]
+        # Each by itself first: what the bench asks of one (the text of its protocol) it asks in
+        # the child of every other, too.
+        for child in (replace(self, make=None), self):
+            for plugin in tried:
+                known = {each.target for each in gone}
+                wanted = targets is None or plugin.target in targets
+                if wanted and plugin.target not in known and (why := child.why_not(gone, plugin)):
+                    gone.append(why)
+        return gone
+
+    def why_not(self, gone: Sequence[Plugin], plugin: Plugin) -> Plugin | None:
+        """Return a plugin with the reason why it cannot be asked; ``None`` where it can."""
+        try:
+            self.tell(gone, only=plugin)
+        except DiedError as error:
+            reason = str(error).replace("Its process", "the process that asks its classes", 1)
+            story = reason
+        except FailedError as error:
+            reason, story = str(error), error.story
+        else:
+            return None
+        return replace(plugin, reason=reason, traceback=story, specs=(), told=None)
 
 
 def _tell(

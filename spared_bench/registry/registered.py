@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.beside import beside
-from spared_bench.errors import PluginError
+from spared_bench.errors import PluginError, in_words
 from spared_bench.guard import ImportStopped, guarded, importing
 from spared_bench.keys.code import code_hash, factory_hash
 from spared_bench.keys.named_files import named_files
@@ -159,7 +159,7 @@ class Registered:
         except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # sys.exit, too
-            told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            told = " ".join(in_words(error)[0].split())
             raise PluginError(
                 f"{label}: its factory {self.spec.factory!r} failed: {told}"
             ) from error
@@ -219,9 +219,8 @@ def _is_installed(name: str) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
     if isinstance(error, SystemExit):
-        return f"it calls sys.exit({text}) when it is imported"
-    if isinstance(error, PluginError | ImportStopped):
-        return text
-    return f"{type(error).__name__}: {text}"
+        return f"it calls sys.exit({error.code}) when it is imported"
+    if isinstance(error, ImportStopped):
+        return str(error)
+    return " ".join(in_words(error)[0].split())

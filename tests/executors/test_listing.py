@@ -255,6 +255,38 @@ def spared_bench_protocols():
         make_bench("theirs@5", workspace=tmp_path / "w", plugin_files=[plugin], apart=True)
 
 
+ENDS = """
+import os
+
+def ends():
+    {how}
+
+@hookimpl
+def spared_bench_protocols():
+    return [ProtocolSpec("ends", f"{{__name__}}:ends")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("os._exit(0)", "ended with status 0"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise type('Mute', (Exception,), {'__str__': lambda _: 1})", "Mute"),
+    ],
+)
+def test_of_a_protocol_that_ends_its_process_its_own_plugin_is_named(tmp_path, how, why):
+    before = write(tmp_path / "a_before.py", MODEL)
+    after = write(tmp_path / "ends.py", ENDS.format(how=how))
+
+    with pytest.raises(PluginError) as caught:
+        make_bench("ends", workspace=tmp_path / "w", plugin_files=[before, after], apart=True)
+
+    assert "ends.py" in str(caught.value)
+    assert "a_before.py" not in str(caught.value)
+    assert why in str(caught.value)
+
+
 def test_observers_are_called_of_a_plugin_that_brings_nothing_else(prepared_planted, tmp_path):
     prepared_planted(tmp_path / "w")
     observer = """

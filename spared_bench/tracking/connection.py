@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.errors import TrackingError
+from spared_bench.errors import SparedBenchError, TrackingError
 from spared_bench.tracking.database import (
     DATABASE,
     database_file,
@@ -106,9 +106,9 @@ class Connection:
         """Raise what MLflow raises as ``TrackingError``: ``Cannot <doing> MLflow at ...``."""
         try:
             yield
-        except TrackingError:
+        except SparedBenchError:
             raise
-        except _mlflow_errors() as error:
+        except Exception as error:  # of MLflow, its database's library, migrations, and drivers
             reason = another_version(_first_line(error))
             reason += "" if reason.endswith((".", "!", "?")) else "."
             if doing == "connect to" and not _is_away(error):
@@ -199,22 +199,3 @@ def _is_away(error: BaseException) -> bool:
             return True
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return False
-
-
-def _mlflow_errors() -> tuple[type[Exception], ...]:
-    """Return what MLflow raises when it cannot do what it is asked."""
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    # OverflowError: a number that the database cannot hold.
-    # ImportError: the driver of a database is not installed. ValueError: an unreadable record.
-    return (
-        MlflowException,
-        RequestException,
-        SQLAlchemyError,
-        OSError,
-        ImportError,
-        ValueError,
-        OverflowError,
-    )

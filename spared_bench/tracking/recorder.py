@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from spared_bench.errors import TrackingError
+from spared_bench.errors import TrackingError, in_words
 from spared_bench.planning.plan import Plan
 from spared_bench.running.watching import Summary
 from spared_bench.store.leases import Leases
@@ -108,6 +108,12 @@ class Recorder:
         self._wake.set()
 
     def _work(self) -> None:
+        try:
+            self._log_to_the_end()
+        except Exception as error:  # the run goes on, and is not said to be logged
+            self._error = TrackingError(f"Logging to MLflow broke off: {in_words(error)[0]}.")
+
+    def _log_to_the_end(self) -> None:
         workspace, protocol = self._plan.bench.workspace, self._plan.bench.protocol.id
         leases = Leases(workspace.store.root / "leases")
         tracker, seen, ending = None, Seen(), False

@@ -99,6 +99,18 @@ def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch
     assert len(server.logged) == 2
 
 
+def test_a_run_whose_logging_breaks_off_is_not_said_to_be_logged(results, monkeypatch):
+    plan, summary = results
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Leases, "take", fail)
+    assert "broke off: OSError: [Errno 28] No space" in str(
+        recorder_module.Recorder(plan).finish(summary)
+    )
+
+
 def test_a_cell_that_waits_for_its_figure_is_recorded_later(results):
     plan, summary = results
     cells = plan.bench.workspace.store.root / "cells"

@@ -212,6 +212,15 @@ def test_a_damaged_database_is_explained(tmp_path):
         Tracker(tmp_path, f"sqlite:///{tmp_path}/mlflow.db").sync([SampleCell(trial(), tmp_path)])
 
 
+def test_a_database_that_two_versions_have_migrated_at_once_is_explained(workspace, cell_of):
+    with closing(sqlite3.connect(workspace / "mlflow.db")) as database:
+        database.execute("INSERT INTO alembic_version VALUES ('aaaaaaaaaaaa')")
+        database.commit()
+
+    with pytest.raises(TrackingError, match=r"^Cannot log to MLflow at .*more than one head"):
+        Tracker(workspace).sync([cell_of(trial())])
+
+
 def test_a_run_changed_by_hand_is_named(workspace, cell_of):
     tracker = Tracker(workspace)
     tracker.sync([cell_of(trial())])

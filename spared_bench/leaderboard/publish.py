@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from spared_bench.leaderboard.plugin_facts import (
     settings_facts,
     with_what_is_known,
 )
-from spared_bench.leaderboard.site_folder import PAGE
+from spared_bench.leaderboard.site_folder import PAGE, OvertakenError, mark_of
 from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.memory import uncollected
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 Source = Literal["mlflow", "store"]
 _MOST_TOLD = 20
+_ATTEMPTS = 3  # of a build that others overtake
 LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
 
 
@@ -199,8 +200,11 @@ def build_leaderboard(
     plugin_files: Sequence[Path] = (),
     records: Records | None = None,
     left_out: list[str] | None = None,
+    attempts: int = _ATTEMPTS,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
+
+    Where another build has put its page there meanwhile, which may show more, all is read again.
 
     Parameters
     ----------
@@ -225,6 +229,8 @@ def build_leaderboard(
         again.
     left_out : list of str, optional
         Takes a sentence for everything that is there and not shown; the page has them, too.
+    attempts : int
+        The last of which takes the place of what is there, whatever it is.
 
     Raises
     ------
@@ -233,15 +239,19 @@ def build_leaderboard(
     """
     from spared_bench.registry import discover
 
+    left_out = [] if left_out is None else left_out
+    told, place = len(left_out), out or workspace.leaderboard
+    since = mark_of(place)
+
+    def is_newest() -> bool:
+        return attempts < 2 or mark_of(place) in (since, None)
+
     registry = registry or discover([], data_dir=workspace.data_dir)
-    known = replace(
-        known_to(registry, protocols), studied=studied(workspace, out or workspace.leaderboard)
-    )
+    known = replace(known_to(registry, protocols), studied=studied(workspace, place))
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
-    left_out = [] if left_out is None else left_out
-    with uncollected() as resume, _at_hand(workspace, records) as at_hand:
+    with suppress(OvertakenError), uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results, said = collect(workspace, protocol, source, left_out, at_hand)
         outdated = outdated_cells(said, known.settings)
         results = without(results, outdated, left_out)
@@ -269,9 +279,22 @@ def build_leaderboard(
             refused=tuple(each.reason for each in refused),
             left_out=left_out,
         )
-        return build(
-            trials, out or workspace.leaderboard, command=command, source=source, extras=extras
-        )
+        return build(trials, place, command, source, extras, is_newest)
+    del left_out[told:]
+    return build_leaderboard(
+        workspace,
+        protocol,
+        source=source,
+        out=out,
+        command=command,
+        leaderboards=leaderboards,
+        registry=registry,
+        maps=maps,
+        protocols=protocols,
+        plugin_files=plugin_files,
+        left_out=left_out,
+        attempts=attempts - 1,
+    )
 
 
 def _slides(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +106,7 @@ def build(
     command: str,
     source: str,
     extras: Extras | None = None,
+    is_newest: Callable[[], bool] = lambda: True,
 ) -> Path:
     """Write the site and the tables; return the page.
 
@@ -125,9 +126,13 @@ def build(
     source : str
         Where the results come from, for the page: ``"store"``, ``"mlflow"``.
     extras : Extras, optional
+    is_newest : callable
+        Asked when all is written: whether it may take the place of what is there.
 
     Raises
     ------
+    OvertakenError
+        If it may not.
     WorkspaceError
         If the folder cannot be written, or holds a page that no such build has written.
     """
@@ -137,7 +142,9 @@ def build(
     board = board_rows(trials, extras.known, extras.completion)
     try:
         return replace_site(
-            out, lambda folder: _write(folder, out, board, trials, command, source, extras)
+            out,
+            lambda folder: _write(folder, out, board, trials, command, source, extras),
+            is_newest,
         )
     except OSError as error:
         raise WorkspaceError(

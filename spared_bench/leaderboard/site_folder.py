@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from spared_bench.errors import WorkspaceError
 from spared_bench.keys.hashing import digest, file_digest
@@ -21,7 +22,29 @@ _NAMED = re.compile(r"\b(?:assets|data)-[0-9a-f]{16}\b")
 _BUILDING = ".building."
 
 
-def replace_site(out: Path, write: Callable[[Path], None]) -> Path:
+class OvertakenError(Exception):
+    """Another build has put its page there since this one read what it shows."""
+
+
+class PageMark(NamedTuple):
+    """What changes when a page is put in the place of another."""
+
+    file: int
+    time: int
+
+
+def mark_of(out: Path) -> PageMark | None:
+    """Return the mark of the page that is in a folder now; ``None`` without one."""
+    try:
+        found = (out / PAGE).lstat()
+    except OSError:
+        return None
+    return PageMark(found.st_ino, found.st_mtime_ns)
+
+
+def replace_site(
+    out: Path, write: Callable[[Path], None], is_newest: Callable[[], bool] = lambda: True
+) -> Path:
     """Write a site into a hidden folder of ``out`` and rename it from there; return the page.
 
     Parameters
@@ -29,9 +52,13 @@ def replace_site(out: Path, write: Callable[[Path], None]) -> Path:
     out : Path
     write : callable
         Is given the hidden folder.
+    is_newest : callable
+        Asked when all is written: whether it may take the place of what is there.
 
     Raises
     ------
+    OvertakenError
+        If it may not.
     WorkspaceError
         If the folder holds a page that no build has written.
     OSError
@@ -47,6 +74,8 @@ def replace_site(out: Path, write: Callable[[Path], None]) -> Path:
     beside.mkdir()
     try:
         write(beside)
+        if not is_newest():
+            raise OvertakenError
         before = _named_by(out / PAGE)
         _move(beside, out)
         _sweep(out, before | _named_by(out / PAGE), beside)

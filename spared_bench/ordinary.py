@@ -72,7 +72,18 @@ def read_json(path: Path) -> Any:
     ValueError
         If it is no JSON, or nested too deeply to be read.
     """
+    return json_of(read_text(path))
+
+
+def json_of(text: str | bytes) -> Any:
+    """Return what a text of JSON that others may have written says.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested too deeply to be read.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error

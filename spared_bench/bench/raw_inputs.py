@@ -13,6 +13,7 @@ from spared_bench.errors import ContractError
 from spared_bench.files import write_text
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
+from spared_bench.ordinary import read_json
 from spared_bench.protocol import samples_of
 from spared_bench.specs import DatasetSpec, SlideInfo
 
@@ -194,8 +195,21 @@ class RawInputs(Lookup):
 
 
 def _noted(path: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """Return what was noted when transforms were given; nothing where that was before notes."""
+    try:
+        found = read_json(path) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise ContractError(f"{_lost(path)}: {error}.") from error
+    if not isinstance(found, dict):
+        raise ContractError(f"{_lost(path)}: expected names and values.")
     return found
+
+
+def _lost(path: Path) -> str:
+    return (
+        f"What was noted beside the transforms by hand cannot be read, so give them again"
+        f" (`spared-bench data align DATASET --transforms FILE`); {path}"
+    )
 
 
 def _frame(slide: Mapping[str, Any]) -> dict[str, Any]:

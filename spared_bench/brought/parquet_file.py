@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from spared_bench.brought.collecting import Block, Named
 from spared_bench.errors import SubmissionError
+from spared_bench.ordinary import json_of
 
 _ROWS_AT_ONCE = 4_096
 _MOST_COLUMNS = 200_000
@@ -49,7 +49,7 @@ def read_parquet(path: Path, layer: str = "") -> tuple[Named, None]:
 def _index_columns(schema: Any) -> set[str]:
     """Return the columns that pandas kept an index in."""
     try:
-        told = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        told = json_of((schema.metadata or {}).get(b"pandas", b"{}"))
         return {name for name in told.get("index_columns", []) if isinstance(name, str)}
     except (ValueError, AttributeError, TypeError):
         return set()

@@ -14,6 +14,7 @@ from spared_bench.completion.benchmark import CompletionResult, comparable
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
+from spared_bench.ordinary import read_json
 from spared_bench.words import counted
 
 RESULTS = "results.json"
@@ -64,7 +65,7 @@ def check_folder(folder: Path, protocol: str) -> None:
 
 def _earlier(folder: Path) -> Collection:
     try:
-        earlier = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+        earlier = read_json(folder / RESULTS)
         found = [CompletionResult.from_dict(values) for values in earlier["results"]]
         return Collection(found, list(earlier["commands"]))
     except (OSError, ValueError, KeyError, TypeError):

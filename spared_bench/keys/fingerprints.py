@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spared_bench.files import files_below, write_text
 from spared_bench.keys.hashing import digest, file_digest
+from spared_bench.ordinary import read_json
 
 
 class Fingerprints:
@@ -23,7 +24,7 @@ class Fingerprints:
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         try:
-            known = json.loads(memory.read_text(encoding="utf-8"))
+            known = read_json(memory)
         except (OSError, ValueError):
             known = {}
         self._known: dict[str, list[object]] = known if isinstance(known, dict) else {}

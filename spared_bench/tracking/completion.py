@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from spared_bench.completion.measures import MEASURES
 from spared_bench.errors import TrackingError
+from spared_bench.ordinary import read_json
 from spared_bench.tracking.connection import Connection, quoted
 from spared_bench.tracking.run_record import PREFIX
 
@@ -131,5 +132,5 @@ def _log_values(client: Any, run_id: str, results: Sequence[CompletionResult]) -
 def _load_json(connection: Connection, run: Run) -> list[dict[str, Any]]:
     with TemporaryDirectory() as folder:
         path = connection.client.download_artifacts(run.info.run_id, _FILE, folder)
-        values: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))
+        values: list[dict[str, Any]] = read_json(Path(path))
     return values

@@ -554,6 +554,16 @@ def test_what_is_no_number_in_memory_is_refused_and_not_cast(change):
         collect(named_table(change(FRAME))[0], SPOTS, GENES)
 
 
+def test_what_parquet_says_of_pandas_counts_only_if_it_can_be_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(FRAME)
+    pq.write_table(table.replace_schema_metadata({"pandas": "[" * 100_000}), tmp_path / "p.parquet")
+    read = collect(open_predictions(tmp_path / "p.parquet")[0], SPOTS, GENES).values
+    np.testing.assert_allclose(read, VALUES)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -102,6 +102,13 @@ def test_transforms_by_hand_are_not_taken_for_other_pixels_of_a_section(spared_b
         assert spared_bench(*align, "--transforms", file).exit_code == 0
         assert spared_bench(*align).exit_code == 0
 
+    (note,) = tmp_path.rglob("*.frames.json")
+    for damaged in ("{", "[]", "[" * 100_000):
+        note.write_text(damaged)
+        assert "so give them again" in str(spared_bench(*align).exception)
+    assert spared_bench(*align, "--transforms", file).exit_code == 0
+    assert spared_bench(*align).exit_code == 0
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

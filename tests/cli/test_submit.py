@@ -125,3 +125,6 @@ def test_the_report_of_the_kit_goes_into_the_bundle(submit, tmp_path):
     (tmp_path / "list.json").write_text("[]")
     wrong = submit("build", "toy-ridge", "--conformance", "list.json")
     assert "is no report of `spared-bench plugins check" in error_of(wrong)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    wrong = submit("build", "toy-ridge", "--conformance", "deep.json")
+    assert "is no conformance report (it is nested too deeply)" in error_of(wrong)

@@ -244,8 +244,9 @@ def test_a_later_command_adds_to_the_tables_and_replaces_what_it_measured_again(
     both = collect([result("y", 3.0), result("z", 4.0)], tmp_path, "second")
     assert {each.completer: each.mean("mse") for each in both.results} == {"x": 1, "y": 3, "z": 4}
     assert both.commands == ["first", "second"]
-    (tmp_path / "results.json").write_text("no json")
-    assert collect([], tmp_path, "third").results == []
+    for damaged in ("no json", "[" * 100_000):
+        (tmp_path / "results.json").write_text(damaged)
+        assert collect([], tmp_path, "third").results == []
 
 
 def test_results_under_two_protocols_do_not_share_a_folder(tmp_path):
@@ -406,6 +407,28 @@ def test_its_scores_are_on_a_board_without_any_predictor(workspace, tmp_path, so
     assert answer.exit_code == 0, answer.output
     written = (folder_of(workspace / "leaderboard", "data") / "p0" / "completion.js").read_text()
     assert '"completer":"median"' in written and '"completer":"gene-mean"' in written
+
+
+def test_of_two_commands_at_once_none_takes_the_results_of_the_other_away(workspace, monkeypatch):
+    some = ["--mask-rates", "0.3", "--repeats", "1", "--rule", "fraction"]
+    other = [sys.executable, "-m", "spared_bench", "complete", "toy", "-c", "none", *some]
+    other += ["--protocol", str(TOY_PROTOCOL), "--plugin", str(TOY_PLUGIN), "-w", str(workspace)]
+    begun = []
+
+    def slowly(*arguments):
+        found = collect(*arguments)
+        begun.append(subprocess.Popen(other, stderr=subprocess.PIPE, text=True))
+        for line in begun[0].stderr:  # until it waits, or has ended
+            if "Waiting for completion-toy@1, which process" in line:
+                break
+        return found
+
+    monkeypatch.setattr("spared_bench.completion.tables.collect", slowly)
+    assert run(workspace, "-c", "median", *some).exit_code == 0
+    begun[0].communicate(timeout=60)
+
+    written = json.loads((workspace / "completion" / "toy@1" / "results.json").read_text())
+    assert {result["completer"] for result in written["results"]} == {"median", "none"}
 
 
 def test_the_command_takes_a_file_of_weights(workspace, bench):

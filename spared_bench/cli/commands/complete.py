@@ -23,6 +23,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.errors import TrackingError, UsageError
+from spared_bench.store.leases import leases_of
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -208,7 +209,22 @@ def _write(
     shown: Sequence[str],
     folder: Path,
 ) -> list[Path]:
-    """Add results to those of a folder; write its tables and figures, and log them."""
+    """Add results to those of a folder; write its tables and figures, and log them.
+
+    One process at a time: of two, the one that writes last would take the other's results away.
+    """
+    leases = leases_of(bench.workspace.store.root)
+    with leases.waiting(f"completion-{bench.protocol.id}", lambda: None):
+        return _written(bench, results, datasets, shown, folder)
+
+
+def _written(
+    bench: Bench,
+    results: Sequence[CompletionResult],
+    datasets: Sequence[str],
+    shown: Sequence[str],
+    folder: Path,
+) -> list[Path]:
     from spared_bench.completion.benchmark import Task
     from spared_bench.completion.figures import draw_figures
     from spared_bench.completion.tables import collect, write_tables

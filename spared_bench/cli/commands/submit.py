@@ -19,6 +19,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
+from spared_bench.ordinary import read_json
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -149,12 +150,10 @@ def _reasons(texts: list[str]) -> dict[str, str]:
 
 
 def _conformance(path: Path | None) -> dict[str, Any] | None:
-    import json
-
     if path is None:
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is no conformance report ({error}). `spared-bench plugins check NAME --json >"

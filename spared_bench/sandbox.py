@@ -65,6 +65,11 @@ def shuts_tcp() -> bool:
     return _version()[0] >= _OF_TCP
 
 
+def is_open_to_all(path: Path) -> bool:
+    """Whether a path lies where every process that is shut in reads and writes: ``/dev/shm``."""
+    return any(_touches(_real(path), [_real(Path("/dev", name))]) for name in _DEVICES)
+
+
 def enter(
     readable: Iterable[Path],
     writable: Iterable[Path],

@@ -26,7 +26,7 @@ from spared_bench.registry import (
 )
 from spared_bench.registry.trying import most_of_an_import
 from spared_bench.told import with_imported, with_told
-from spared_bench.trials.guests import shut_in
+from spared_bench.trials.guests import require_closed, shut_in
 from spared_bench.workspace import Workspace
 
 _KINDS = ("dataset", "completer", "predictor", "metric", "protocol", "encoder")
@@ -80,8 +80,10 @@ def listed_apart(
     Raises
     ------
     SparedBenchError
-        What ``make`` raises.
+        What ``make`` raises; of a strict run also where the data cannot be shut off.
     """
+    if strict:
+        require_closed(ours, space)
     if not (files or strangers_installed()):
         return ours
 
@@ -223,6 +225,7 @@ def check_strict(plan: Plan) -> None:
         If its code was imported in this process, or comes with that of a dataset or metric.
     """
     require_strict()
+    require_closed(plan.bench.registry, plan.bench.workspace)
     methods: dict[str, str] = {}
     others: dict[str, str] = {}
     for name, distribution in strangers_of(plan).items():

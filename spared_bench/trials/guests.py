@@ -23,7 +23,7 @@ from spared_bench import sandbox
 from spared_bench.apart import DiedError, do_apart
 from spared_bench.bench import Bench
 from spared_bench.beside import neighbours
-from spared_bench.errors import MismatchError, PluginError, SparedBenchError
+from spared_bench.errors import MismatchError, PluginError, SparedBenchError, UsageError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
 from spared_bench.sources.description import DESCRIPTION, FILES, read_description
@@ -229,6 +229,22 @@ def _admit(bench: Bench, room: Path, spare: Path, scratch: Path, shown: Iterable
     bench.confined = True
     bench.adopt(with_imported(bench.registry, files, bench.guests))
     _check_code(bench)
+
+
+def require_closed(registry: Registry, space: Workspace) -> None:
+    """Refuse a workspace, or raw data, that no process can be shut off from.
+
+    Raises
+    ------
+    UsageError
+    """
+    for place in _places_of_data(registry, space):
+        if sandbox.is_open_to_all(place):
+            raise UsageError(
+                f"`--isolate strict` cannot shut a method off from {place}: processes of a method"
+                " share memory in /dev/shm, where every file can be read. Put workspace and data"
+                " (`--workspace`, `--data-dir`) elsewhere."
+            )
 
 
 def _places_of_data(registry: Registry, space: Workspace) -> Iterator[Path]:

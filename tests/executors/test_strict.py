@@ -6,6 +6,7 @@ import importlib
 import os
 import socket
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -156,6 +157,19 @@ def test_modules_beside_a_plugin_file_can_be_read_and_strange_views_stop_no_othe
 
 
 @needs_landlock
+@needs_landlock
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_workspace_in_memory_that_all_processes_share_is_refused(tmp_path, linked):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as shared:
+        place = Path(shared, "w")
+        if linked:
+            (tmp_path / "w" / "data").mkdir(parents=True)
+            (tmp_path / "w" / "data" / "slides").symlink_to(shared)
+            place = tmp_path / "w"
+        with pytest.raises(UsageError, match="cannot shut a method off from /dev/shm/"):
+            make(place, THIEF, strict=True)
+
+
 def test_code_that_is_given_the_truth_may_not_bring_a_method_along(workspace):
     plan = select(make(workspace, strict=True), ["toy"], ["none"], ["toy-mean"])
     with pytest.raises(UsageError, match=r"predictor toy-mean from the truth, which dataset toy"):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from spared_bench.data import Patches
-from spared_bench.errors import SparedBenchError
+from spared_bench.errors import in_words
+from spared_bench.guard import guarded
 from spared_bench.models.declared import DeclaredEncoder
 from spared_bench.models.encoder_table import KnownEncoder
 from spared_bench.models.encoders import ColorEncoder
@@ -46,10 +47,13 @@ def check_encoder(
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (_N, spec.size, spec.size, 3), dtype=np.uint8)
     try:
-        encode = encoder.opened(device) if hasattr(encoder, "opened") else encoder.encode
-        together = encode(Patches([images]))
-    except (SparedBenchError, RuntimeError, MemoryError) as error:
-        return [_told("loads", "failed", " ".join(str(error).split()))]
+        with guarded():
+            encode = encoder.opened(device) if hasattr(encoder, "opened") else encoder.encode
+            together = encode(Patches([images]))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of one encoder, sys.exit too; others are checked all the same
+        return [_told("loads", "failed", " ".join(in_words(error)[0].split()))]
     has_weights = spec.loader != "colour"
     where = f"weights {weights}, on {device}" if has_weights else "it has no weights; on cpu"
     found = [
@@ -92,9 +96,12 @@ def _alone(
     encode: Callable[[Patches], np.ndarray], images: np.ndarray, together: np.ndarray, kind: str
 ) -> dict[str, str]:
     try:
-        alone = np.concatenate([encode(Patches([images[at : at + 1]])) for at in range(_N)])
-    except (SparedBenchError, RuntimeError) as error:
-        told = f"of a patch alone: {' '.join(str(error).split())}"
+        with guarded():
+            alone = np.concatenate([encode(Patches([images[at : at + 1]])) for at in range(_N)])
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        told = f"of a patch alone: {' '.join(in_words(error)[0].split())}"
         return _told("another size of batch", "failed", told)
     apart = float(np.abs(alone - together).max() / max(float(together.std()), 1e-12))
     state = "passed" if apart <= _TOLERANCE[kind] else "failed"

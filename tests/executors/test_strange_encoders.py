@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 from spared_bench.api import execute, make_bench, select
+from spared_bench.cli import app
 from spared_bench.errors import UsageError
 from spared_bench.executors.plugin_lock import strangers_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -43,6 +46,30 @@ def spared_bench_encoders():
 def spared_bench_predictors():
     probe = "spared_bench_plugins.predictors.linear_probe:LinearProbe"
     return [PredictorSpec("their-probe", probe, encoder="encoder")]
+"""
+ENDS = """
+from spared_bench import EncoderSpec, hookimpl
+
+
+class Mute(BaseException):
+    __str__ = None
+
+
+def load(weights):
+    from torch import nn
+
+    class Ends(nn.Module):
+        def forward(self, patches):
+            if len(patches) == 1 or {always}:
+                raise {error}
+            return patches.flatten(1)[:, :12]
+
+    return Ends()
+
+
+@hookimpl
+def spared_bench_encoders():
+    return [EncoderSpec("ending", "{name}:load", loader="factory", width=12, size=8, multiple=1)]
 """
 QUIET = {"track": False, "figures": False, "breaker": 0, "workers": 1}
 
@@ -117,3 +144,21 @@ def test_a_network_of_timm_is_a_variant_too_and_a_long_name_says_what_to_do(work
     long = "vit_so150m2_patch16_reg1_gap_256.sbb_e200_in12k_ft_in1k"
     with pytest.raises(UsageError, match=rf"--set linear-probe.encoder={long}"):
         bench.registry.get("predictor", f"linear-probe+{long}")
+
+
+@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("error", ["SystemExit(0)", "Mute()"])
+def test_an_encoder_that_ends_its_check_ends_no_other(tmp_path, error, always):
+    plugin = tmp_path / f"{tmp_path.name}.py"  # a module of its own for each case
+    plugin.write_text(ENDS.format(error=error, always=always, name=plugin.stem))
+    asked = ["encoders", "check", "ending", "color", "--plugin", str(plugin)]
+
+    done = CliRunner().invoke(app, [*asked, "--json"])
+
+    assert done.exit_code == 1, done.output
+    found = json.loads(done.stdout)
+    told = {each["check"]: each for each in found["ending"]}[
+        "loads" if always else "another size of batch"
+    ]
+    assert (told["state"], error.partition("(")[0] in told["told"]) == ("failed", True), told
+    assert all(each["state"] != "failed" for each in found["color"])

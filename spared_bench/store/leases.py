@@ -86,6 +86,10 @@ class Leases:
                 # Not by its name alone: stopped just here, we might wake up when it is another's.
                 self._remove(self._path(name), lambda found, _: found.get("owner") == self.owner)
 
+    def holds(self, name: str) -> bool:
+        """Return whether this process has had a lease all the time since it took it."""
+        return name in self._held and self._is_still_ours(name)
+
     def holder(self, name: str) -> dict[str, Any] | None:
         """Return who has a lease (``owner``, ``host``, ``pid``), ``None`` if nobody alive has."""
         found = _read(self._path(name))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Log = Callable[[str], None]
 STUDIES = "studies"
+_ATTEMPTS = 3  # at a report, of a process that is suspended again and again
 _MOST_REASONS = 5  # that people are told; the report has all
 
 
@@ -199,8 +200,14 @@ def _report(
 ) -> Done:
     """Write and log a report, one process at a time: two would mix their files and MLflow runs."""
     leases = leases_of(plan.base.workspace.store.root)
-    with leases.waiting(f"study-{plan.study.name}", lambda: None):
-        return _written(plan, log, track, command, stopped)
+    name = f"study-{plan.study.name}"
+    for _ in range(_ATTEMPTS):
+        with leases.waiting(name, lambda: None):
+            done = _written(plan, log, track, command, stopped)
+            if leases.holds(name):
+                break
+            # Suspended meanwhile, it has written what it had read before over a newer report.
+    return done
 
 
 def _written(

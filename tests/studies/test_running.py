@@ -215,6 +215,25 @@ def test_two_reports_of_a_study_are_written_one_after_the_other(opened):
     assert page.is_file()
 
 
+def test_a_report_that_was_suspended_does_not_stay_over_a_newer_one(opened, monkeypatch):
+    of, collect, written = opened(), kinds.collect, []
+
+    def suspended_once(plan, *arguments):
+        collected = collect(plan, *arguments)
+        written.append(len(collected.done))
+        if len(written) == 1:  # here, and another has taken its lease and run the study
+            kinds.run_study(plan, executor="inline", track=False, log=lambda line: None)
+            (lease,) = of.base.workspace.store.root.glob("leases/study-*.lease")
+            lease.unlink()
+        return collected
+
+    monkeypatch.setattr(kinds, "collect", suspended_once)
+    done = kinds.report_only(of, log=lambda line: None)
+
+    assert written == [0, 3]
+    assert (done.cells, done.gaps) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("levels", "told"),
     [

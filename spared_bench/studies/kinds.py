@@ -51,6 +51,10 @@ class Done:
         Cells with scores.
     missing : dict of str to str
         Cells without, and why.
+    imported : str
+        That results came with ``store import``; empty where none did.
+    n_imported : int
+        Of how many cells.
     run : StudyRun or None
         ``None`` where nothing was run.
     board : Path or None
@@ -62,6 +66,8 @@ class Done:
     files: list[Path] = field(default_factory=list)
     cells: int = 0
     missing: dict[str, str] = field(default_factory=dict)
+    imported: str = ""
+    n_imported: int = 0
     run: StudyRun | None = None
     board: Path | None = None
 
@@ -93,6 +99,8 @@ class Done:
         else:
             lines.append(f"{counted(self.cells, 'cell')} with scores, {self.gaps} without.")
         lines += self._gaps_told()
+        if self.imported:
+            lines.append(f"  {self.imported}.")
         if self.page is not None:
             lines.append(f"Report: {self.page}")
         if self.board is not None:
@@ -116,6 +124,7 @@ class Done:
             "cells": self.cells,
             "gaps": self.gaps,
             "missing": self.missing,
+            "imported": self.n_imported,
             "new_trainings": run.new if run else 0,
             "found_trainings": run.cached if run else 0,
             "failed": run.failed if run else {},
@@ -165,7 +174,7 @@ def run_and_report(
     run = run_study(plan, log=log, watch=watch, **options)
     if run.interrupted or not report:
         collected = collect(plan, run.stopped)
-        return Done(plan.study.id, cells=len(collected.done), missing=_missing(collected), run=run)
+        return replace(_done(plan.study.id, collected), run=run)
     done = _report(plan, log, track, command, run.stopped)
     done.run = run
     if own and track and plan.groups:
@@ -230,7 +239,16 @@ def _written(
     )
     if track:
         _track(plan, collected, [page, *files], log)
-    return Done(study.id, page, files, len(collected.done), _missing(collected))
+    return _done(study.id, collected, page, files)
+
+
+def _done(
+    study: str, collected: Collected, page: Path | None = None, files: list[Path] | None = None
+) -> Done:
+    imported = _imported_told(collected)
+    number = len(collected.imported)
+    cells = len(collected.done)
+    return Done(study, page, files or [], cells, _missing(collected), imported, number)
 
 
 def _missing(collected: Collected) -> dict[str, str]:
@@ -335,9 +353,20 @@ def _facts(plan: StudyPlan, collected: Collected) -> dict[str, str]:
         "Cells": f"{len(collected.done)} with scores, {len(collected.gaps)} without"
         if collected.cells
         else "",
+        "Imported": _imported_told(collected),
         "After": study.citation,
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def _imported_told(collected: Collected) -> str:
+    """Say how many results were not made in this workspace; nothing where all were."""
+    if not collected.imported:
+        return ""
+    return (
+        f"{len(collected.imported)} of {counted(len(collected.done), 'result')} came with"
+        " `store import`, or were made of what did: nothing here shows how they were computed"
+    )
 
 
 def _track(plan: StudyPlan, collected: Collected, files: list[Path], log: Log) -> None:
@@ -364,7 +393,8 @@ def _params(cell: StudyCell) -> dict[str, str]:
         "seed": cell.seed,
     }
     levels = {f"level.{factor}": label for factor, label in cell.levels.items()}
-    return {**levels, **{name: str(value) for name, value in place.items()}}
+    origin = {"imported": "true"} if cell.is_imported else {}
+    return {**levels, **{name: str(value) for name, value in place.items()}, **origin}
 
 
 def _metrics(cell: StudyCell) -> dict[str, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.stored import stored_results, stored_scores
-from spared_bench.results import TrialResult
+from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.studies.planning import Group, StudyPlan
 from spared_bench.studies.variants import Place, Variant
 
@@ -53,6 +53,11 @@ class StudyCell:
         """The split that is compared."""
         return str(self.result.facts.get("evaluation_split", "test")) if self.result else ""
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether its result came with ``store import``, or was made of what did."""
+        return self.result is not None and IMPORTED in self.result.facts
+
     def score(self, metric: str, split: str = "") -> float:
         """Return its mean on a split, the one that is compared by default; nan for a gap."""
         if self.result is None:
@@ -95,6 +100,11 @@ class Collected:
     def gaps(self) -> list[StudyCell]:
         """Those without."""
         return [cell for cell in self.cells if cell.result is None]
+
+    @property
+    def imported(self) -> list[StudyCell]:
+        """Those whose results came with ``store import``, or were made of what did."""
+        return [cell for cell in self.cells if cell.is_imported]
 
     def names(self, what: str) -> list[str]:
         """Return the datasets, completers or methods, each once, in their order."""

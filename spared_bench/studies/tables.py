@@ -19,7 +19,7 @@ CELLS, SLIDES, GENES, COMPARISONS = "cells.csv", "slides.csv", "genes.csv", "com
 #: Columns of the tables that no factor may take.
 _OTHERS = (
     *("dataset", "completer", "method", "seed", "state", "reason", "split", "slide", "gene"),
-    *("symbol", "fit_seconds", "predict_seconds", "trainings", "n_parameters", "trial"),
+    *("symbol", "fit_seconds", "predict_seconds", "trainings", "n_parameters", "trial", "imported"),
 )
 
 
@@ -103,6 +103,7 @@ def _cells(
                 "trainings": len(cell.trained),
                 "n_parameters": result.n_parameters if result.n_parameters is not None else "",
                 "trial": result.key,
+                "imported": "yes" if cell.is_imported else "",
             }
         yield row
 

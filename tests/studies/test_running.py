@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import threading
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ import pandas as pd
 import pytest
 
 from spared_bench.api import execute, select
+from spared_bench.store.archives import export, import_archive
+from spared_bench.store.entries import Store
 from spared_bench.store.leases import Leases
 from spared_bench.store.maintenance import unneeded
 from spared_bench.studies import kinds
@@ -232,6 +235,31 @@ def test_a_report_that_was_suspended_does_not_stay_over_a_newer_one(opened, monk
 
     assert written == [0, 3]
     assert (done.cells, done.gaps) == (3, 0)
+
+
+def test_what_was_imported_is_told_in_the_report_in_its_tables_and_in_mlflow(
+    opened, tmp_path, monkeypatch
+):
+    here = opened()
+    own = run(here)
+    assert (own.as_dict()["imported"], "store import" in own.told) == (0, False)
+    assert "store import" not in own.page.read_text()
+    archive, store = tmp_path / "results.tar", here.base.workspace.store
+    assert export(store, archive)
+    shutil.rmtree(store.root)
+    import_archive(Store(store.root), archive)
+    logged = []
+    monkeypatch.setattr(
+        "spared_bench.tracking.studies.log_study", lambda *given: logged.extend(given[3])
+    )
+
+    done = kinds.report_only(opened(), log=lambda line: None, track=True)
+
+    said = "3 of 3 results came with `store import`"
+    assert (done.as_dict()["imported"], said in done.told) == (3, True)
+    assert said in done.page.read_text()
+    assert list(pd.read_csv(done.files[0])["imported"]) == ["yes"] * 3
+    assert [cell.params["imported"] for cell in logged] == ["true"] * 3
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from spared_bench.inference.seen import seen
 from spared_bench.keys.seeds import seed_of
 from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
-from spared_bench.results import TrialResult
+from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.sources.pictures import check_picture
 from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.environment import code_of
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 APPLICATION = "application.json"
 _MODEL = "model"
 _ANEW = "The same run trains it anew."
+_IMPORTED = (
+    "It came with `store import`, or was made of what did: nothing here shows how it was trained."
+)
 _NEEDED = {"patches", "spot_um", "offset"}
 
 
@@ -60,7 +63,8 @@ class Trained:
         training spot, 0 where unknown), ``offset`` (added to each gene's output).
     remarks : tuple of str
         Sentences on what it is not, though its name may say so: of the data that its dataset has
-        now, under the settings that its protocol has now, or with the parameters of these.
+        now, under the settings that its protocol has now, or with the parameters of these; nor
+        trained here.
     """
 
     result: TrialResult
@@ -153,6 +157,8 @@ def find_trained(store: Store, run: str) -> Trained:
             " run by an earlier version. Remove that folder and run the trial again."
         )
     remarks = _remarks(result, outdated.get(result.cell)) if _name(result) == run else ()
+    if IMPORTED in result.facts:
+        remarks = (*remarks, _IMPORTED)
     return Trained(result, folder, read_application(folder), remarks)
 
 

@@ -25,7 +25,7 @@ from zlib import crc32
 from pydantic_core import from_json
 
 from spared_bench.keys.hashing import file_digest
-from spared_bench.results import TrialResult, TrialScores
+from spared_bench.results import IMPORTED, TrialResult, TrialScores
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import SCORES, TRIALS
 
@@ -33,7 +33,7 @@ INDEX = "index.sqlite"
 CELLS = "cells"
 #: Kinds of rows that are of no single record: results of cells, and what many of these share.
 FINALS, PARTS = "finals", "parts"
-_FORM = 5  # of what is kept; another one makes it anew, as other fields of the records do
+_FORM = 6  # of what is kept; another one makes it anew, as other fields of the records do
 _WAIT = 2.0  # seconds for another process that writes
 _MOST_KEYS = 500  # in one question
 _RECORDS, _OUTCOMES, _FINALS = "records", "outcomes", "finals"  # the tables
@@ -58,7 +58,7 @@ _SHOWN: dict[str, tuple[str, ...]] = {
     ),
     SCORES: ("status", "message"),
 }
-_SHOWN_FACTS = ("quarantined",)
+_SHOWN_FACTS = ("quarantined", IMPORTED)
 _T = TypeVar("_T")
 _Row = list[bytes]  # stamp, record, and what of it is long
 

@@ -10,9 +10,12 @@ import tarfile
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 from spared_bench.api import execute, make_bench, select
+from spared_bench.cli import app
 from spared_bench.errors import UsageError
+from spared_bench.inference.trained import find_trained
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.results import IMPORTED, TrialScores
@@ -256,6 +259,24 @@ def test_a_study_of_difficulty_names_imported_scores_as_such(forged, prepared_wo
         "toy-mean (none)": "imported",
         "toy-ridge (none)": "reproduced",
     }
+
+
+def test_status_and_whoever_applies_an_imported_method_say_that_it_was_imported(bench, tmp_path):
+    execute(select(bench, ["toy"], ["none"], ["toy-network"]), executor="inline", track=False)
+    export(bench.workspace.store, tmp_path / "honest.tar")
+    other = toy_bench(tmp_path / "other").workspace
+    import_archive(other.store, tmp_path / "honest.tar")
+
+    def states(place):
+        for _ in range(2):  # the second from the index
+            told = CliRunner().invoke(app, ["status", "--suite", str(TOY_PROTOCOL), "-w", place])
+        return [line.partition(" 0 ")[2].strip() for line in told.stdout.splitlines()[1:]]
+
+    assert states(str(bench.workspace.root)) == ["ok"]
+    assert states(str(other.root)) == ["ok, imported"]
+    name = "toy/none/toy-network"
+    assert find_trained(bench.workspace.store, name).remarks == ()
+    assert "`store import`" in " ".join(find_trained(other.store, name).remarks)
 
 
 def test_an_imported_run_confirms_no_submission(forged, prepared_workspace, tmp_path, bench):

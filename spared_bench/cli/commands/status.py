@@ -17,7 +17,7 @@ from spared_bench.cli.common import (
     story_in_terminal,
 )
 from spared_bench.errors import UsageError
-from spared_bench.results import UNSCORED
+from spared_bench.results import IMPORTED, UNSCORED
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ def _found(records: Records, unread: list[str]) -> list[TrialResult]:
 
 def _state(result: TrialResult) -> str:
     if result.ok:
-        return "ok, not by every metric" if result.facts.get(UNSCORED) else "ok"
+        imported = ", imported" if IMPORTED in result.facts else ""
+        return f"ok{', not by every metric' if result.facts.get(UNSCORED) else ''}{imported}"
     quarantined = " (quarantined)" if result.facts.get("quarantined") else ""
     return f"{result.status}{quarantined}: {in_terminal(result.message)}"
 

@@ -220,7 +220,7 @@ def _is_installed(name: str) -> bool:
 
 def one_line(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return f"it calls sys.exit({error.code}) when it is imported"
+        return f"it calls sys.exit({' '.join(map(str, error.args))}) when it is imported"
     if isinstance(error, ImportStopped):
         return str(error)
     return " ".join(in_words(error)[0].split())

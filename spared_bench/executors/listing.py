@@ -146,10 +146,11 @@ class _Child:
         """Return the plugins that fail, or end their process, when imported or asked."""
         tried = tried_apart(self.files, self.begin)
         gone = [plugin for plugin in tried if plugin.quarantined]
-        # Each by itself first: what the bench asks of one (the text of its protocol) it asks in
-        # the child of every other, too.
-        for child in (replace(self, make=None), self):
-            for plugin in tried:
+        # The text of a protocol is asked for in every child that has a bench: those that bring one
+        # are asked by themselves first.
+        bring = [each for each in tried if any(spec.kind == "protocol" for spec in each.specs)]
+        for child, plugins in ((replace(self, make=None), bring), (self, tried)):
+            for plugin in plugins:
                 known = {each.target for each in gone}
                 wanted = targets is None or plugin.target in targets
                 if wanted and plugin.target not in known and (why := child.why_not(gone, plugin)):

@@ -37,8 +37,10 @@ prints the message alone; a traceback is for our own mistakes.
 from __future__ import annotations
 
 import difflib
+import sysconfig
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SparedBenchError(Exception):
@@ -225,6 +227,24 @@ def in_words(error: BaseException) -> tuple[str, str]:
         message += _PARSER
     story = "".join(traceback.format_exception(error))
     return shortened(message, _MESSAGE_CHARS), shortened(story, _STORY_CHARS)
+
+
+def told_with_place(error: BaseException) -> str:
+    """Return the message of ``in_words``, and which line of a plugin it is of.
+
+    That is the last that belongs neither to us nor to a library; without one, the last of all.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
+    last = (theirs or frames)[-1]
+    return f"{in_words(error)[0]} ({Path(last.filename).name}, line {last.lineno})"
+
+
+#: Where our own code, Python's and that of installed packages lie.
+_NOT_THEIRS = (
+    str(Path(__file__).parent),
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+)
 
 
 def shortened(text: str, limit: int) -> str:

@@ -25,7 +25,7 @@ from spared_bench.completion.masking import hide
 from spared_bench.completion.scoring import complete_hidden
 from spared_bench.contracts import checked_completion, completion_of
 from spared_bench.data import MASK, TARGET, Slides
-from spared_bench.errors import MismatchError, PluginError
+from spared_bench.errors import MismatchError, PluginError, SparedBenchError, told_with_place
 from spared_bench.executors.plugin_lock import strangers_among, told_of
 from spared_bench.executors.strangers import bench_for, own_bench
 from spared_bench.fresh import do_fresh
@@ -34,7 +34,7 @@ from spared_bench.memory import keep_freed_memory
 from spared_bench.store.processes import stamp
 from spared_bench.threads import use_threads
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
-from spared_bench.trials.products import prepare
+from spared_bench.trials.products import Prepared, prepare
 from spared_bench.trials.record import count_parameters
 
 _COMPLETED = "completed"
@@ -206,18 +206,30 @@ def serve(
             " again."
         )
     prepared = prepare(bench, dataset)
-    method, told = fitted_completer(bench, dataset, completer, prepared)
+    try:
+        return _asked(bench, completer, prepared, split, n_draws, Path(folder))
+    except (SparedBenchError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginError(told_with_place(error)) from error
+
+
+def _asked(
+    bench: Bench, completer: str, prepared: Prepared, split: str, n_draws: int, folder: Path
+) -> dict[str, Any]:
+    """Do what ``serve`` does, with the slides at hand."""
+    method, told = fitted_completer(bench, prepared.name, completer, prepared)
     slides = seen_by_completer(prepared, completer).slides(split)
     seconds = []
     for number in range(n_draws):
         adata = slides.adata.copy()
         for name in (TARGET, MASK):
-            adata.layers[name] = np.load(_place(Path(folder), number, name))
+            adata.layers[name] = np.load(_place(folder, number, name))
         seen = hide(replace(slides, adata=adata), np.zeros_like(adata.layers[MASK]))
         started = time.perf_counter()
         completed = completion_of(method, seen, completer)
         seconds.append(time.perf_counter() - started)
-        np.save(_place(Path(folder), number, _COMPLETED), completed)
+        np.save(_place(folder, number, _COMPLETED), completed)
     return {
         "n_parameters": count_parameters(method),
         "fit": told["seconds"],

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from spared_bench.errors import ExecutorError, SparedBenchError, in_words
+from spared_bench.errors import ExecutorError, SparedBenchError, told_with_place
 from spared_bench.interfaces import Executor, Job, Outcome
 from spared_bench.registry import Registered
 
@@ -77,9 +75,7 @@ class OfOthers:
         except SparedBenchError:
             raise
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
             raise ExecutorError(
-                f"{self._name} failed {when}: {in_words(error)[0]} ({Path(last.filename).name},"
-                f" line {last.lineno}). What has finished is in the store; the same command goes on"
-                " from there, or another `--executor` does."
+                f"{self._name} failed {when}: {told_with_place(error)}. What has finished is in the"
+                " store; the same command goes on from there, or another `--executor` does."
             ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.data.raw_counts import require_counts
-from spared_bench.errors import ContractError
+from spared_bench.errors import ContractError, PluginError, SparedBenchError, told_with_place
 from spared_bench.guard import guarded
 from spared_bench.processing.given import has_given
 from spared_bench.registry import Registered
@@ -26,12 +26,24 @@ def read_slide(entry: Registered, folder: Path, slide_id: str) -> AnnData:
     ------
     ContractError
         If that is no AnnData.
+    PluginError
+        If a stranger's reader fails otherwise than by one of our errors.
     """
     from anndata import AnnData
 
     reader = entry.load()
-    with guarded():
-        slide = reader(folder, slide_id)
+    try:
+        with guarded():
+            slide = reader(folder, slide_id)
+    except (SparedBenchError, MemoryError):
+        raise
+    except Exception as error:
+        if entry.plugin.is_ours:
+            raise
+        raise PluginError(
+            f"The reader of dataset {entry.spec.name!r} ({entry.spec.factory}) failed on slide"
+            f" {slide_id!r}: {told_with_place(error)}."
+        ) from error
     if not isinstance(slide, AnnData):
         lacks = " Does it lack a `return`?" if slide is None else ""
         raise ContractError(

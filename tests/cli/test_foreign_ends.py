@@ -199,3 +199,39 @@ def test_a_pipe_of_a_plugin_that_breaks_does_not_end_a_command_in_silence(asked,
 
     assert done.returncode == 1
     assert re.search("BrokenPipeError: .*the server has gone", done.stderr)
+
+
+RAISES = """
+from dataclasses import replace
+
+import numpy as np
+import toy_plugin
+
+from spared_bench import hookimpl
+
+
+def read(folder, slide_id):
+    return np.zeros(2).reshape(3)
+
+
+@hookimpl
+def spared_bench_datasets():
+    (toy, *_) = toy_plugin.spared_bench_datasets()
+    return [replace(toy, name="raises-toy", factory=f"{__name__}:read")]
+"""
+
+
+@pytest.mark.parametrize("command", ["show", "prepare --protocol toy.yaml"])
+def test_an_error_of_a_reader_names_slide_and_line_of_the_plugin(tmp_path, monkeypatch, command):
+    (tmp_path / "raises.py").write_text(RAISES)
+    (tmp_path / "toy_plugin.py").write_text(TOY_PLUGIN.read_text())
+    (tmp_path / "toy.yaml").write_text(TOY_PROTOCOL.read_text())
+    line = f"{sys.executable} -m spared_bench data {command} raises-toy -w . --plugin raises.py"
+    done = subprocess.run(
+        line.split(), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert done.returncode == 1
+    told = r"failed on slide 'one': ValueError: cannot reshape .* \(raises\.py, line 11\)"
+    assert re.search(told, done.stderr), done.stderr[-1000:]
+    assert "Traceback" not in done.stderr

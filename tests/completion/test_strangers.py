@@ -129,7 +129,7 @@ def spared_bench_completers():
     return [CompleterSpec(name.lower(), f"{__name__}:{name}") for name in NAMES]
 """
 FAIL = {
-    "raises": "ValueError: not today",
+    "raises": "ValueError: not today (strange_completers.py, line",
     "exits": "SystemExit",
     "dies": "was killed by SIGKILL",
     "forges": "left no completed values that can be read: it is larger",

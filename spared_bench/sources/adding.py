@@ -18,7 +18,7 @@ from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
-from spared_bench.sources.unknown_names import crossed_names, unknown_names
+from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
 from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
 
@@ -133,6 +133,7 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
     symbols = slide.var.get("gene_name", names)
     return [
         *unknown_names(names, organism),
+        *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),
     ]

@@ -3,10 +3,14 @@
 Genes of unknown names (in other capitals, with something behind them) are read as they are called.
 Nothing that names genes finds them, their lengths are not known, and a slide on which they are
 called rightly does not share them. Of an id and a symbol, the id is believed.
+
+Spreadsheets make dates of some names (Ziemann et al., Genome Biology 17, 177, 2016), and one date
+of two genes: their counts are taken together then.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from spared_bench.words import counted
@@ -14,6 +18,12 @@ from spared_bench.words import counted
 _MOST = 1 / 2  # of all genes: old annotations and those of probes lack fewer in GENCODE's tables
 #: Of all genes, those that are known in other capitals: C1ORF112 alone is nobody's mistake.
 _LEAST, _FEWEST = 0.1, 5
+_MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)"
+#: 1-Mar, Mar-01, 1-Mar-01 or 2001-03-01, maybe with the time of the day.
+_DATE = re.compile(
+    rf"\d{{1,2}}-{_MONTH}(-\d{{2,4}})?|{_MONTH}-\d{{1,4}}|\d{{4}}-\d\d-\d\d( 00:00:00)?"
+)
+_MOST_DATES = 3
 
 
 def unknown_names(names: Sequence[str], organism: str) -> list[str]:
@@ -51,6 +61,24 @@ def unknown_names(names: Sequence[str], organism: str) -> list[str]:
         f"{told}. They are read as they are called: nothing that names genes finds them, their"
         " lengths (TPM) are not known, and slides with other names do not share them. Write symbols"
         " or ids as Ensembl does, and add it again with `--replace`."
+    ]
+
+
+def dated_names(names: Sequence[str]) -> list[str]:
+    """Return a sentence where genes are called as dates; else nothing.
+
+    Parameters
+    ----------
+    names : sequence of str
+    """
+    dates = [name for name in names if _DATE.fullmatch(str(name).casefold())]
+    if not dates:
+        return []
+    some = ", ".join(map(repr, dates[:_MOST_DATES])) + ", ..." * (len(dates) > _MOST_DATES)
+    return [
+        f"{counted(len(dates), 'gene')} called as a date ({some}), as spreadsheets make of MARCH1,"
+        " MARC1, SEPT2 or DEC1, and 1-Mar of two of these. They are read as they are called: take"
+        " names from a file that no spreadsheet has written, and add it again with `--replace`."
     ]
 
 

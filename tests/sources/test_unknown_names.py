@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from spared_bench.cli import app
 from spared_bench.processing.annotation import gene_table
-from spared_bench.sources.unknown_names import unknown_names
+from spared_bench.sources.unknown_names import dated_names, unknown_names
 from tests import made_slides
 
 
@@ -41,6 +41,33 @@ def test_a_part_in_other_capitals_is_told_and_a_few_old_names_are_not(n_wrong, i
 
     assert bool(unknown_names([*lower, *names[n_wrong:]], "human")) == is_told
     assert not unknown_names([f"RP11-{n}.1" for n in range(n_wrong)] + names[n_wrong:], "human")
+
+
+def test_no_symbol_is_taken_for_a_date():
+    for organism in ("human", "mouse"):
+        assert not dated_names(list(gene_table(organism)["gene_name"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1-Mar", "2-Sep", "10-MAR", "1-Dec", "Mar-01", "Sept-2", "1-Mar-01", "2001-03-01 00:00:00"],
+)
+def test_names_that_a_spreadsheet_has_made_dates_of_are_told(name):
+    (told,) = dated_names(["TP53", name, "MARCHF1", "H1-0", "HLA-A"])
+    assert told.startswith(f"1 gene called as a date ({name!r})")
+
+
+def test_the_command_tells_of_dates_among_genes(tmp_path, monkeypatch):
+    ids = made_slides.gene_ids(20)
+    monkeypatch.setattr(made_slides, "gene_ids", lambda n: ["1-Mar", "2-Sep", *ids[2:n]])
+    made_slides.space_ranger(tmp_path / "T1", n_genes=20)
+    described = tmp_path / "mine.yaml"
+    described.write_text(
+        "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1}}}"
+    )
+    done = CliRunner().invoke(app, ["data", "add", str(described), "-w", str(tmp_path / "w")])
+    assert "2 genes called as a date ('1-Mar', '2-Sep')" in done.stderr
 
 
 def test_the_command_tells_of_them(tmp_path, monkeypatch):

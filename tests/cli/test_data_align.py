@@ -114,7 +114,7 @@ def test_transforms_by_hand_are_not_taken_for_other_pixels_of_a_section(spared_b
     ("arguments", "message"),
     [
         (["stack", "--register", "rigd"], "Did you mean 'rigid'"),
-        (["stack", "--transforms", "nowhere.yaml"], "cannot be read"),
+        (["stack", "--transforms", "nowhere.yaml"], "Cannot read the file"),
         (["stack", "--transforms", "x.yaml", "--forget"], "exclude each other"),
         (["unordered"], "are in no order"),
         (["mob_stahl"], "has several sections, so there is nothing"),

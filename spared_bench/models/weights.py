@@ -108,8 +108,11 @@ def _what_it_is(file: Path) -> str:
     """Say what stands in the place of weights; PyTorch's own files are zip archives, if whole."""
     from spared_bench.readers.instead import instead  # which comes with all readers
 
-    with file.open("rb") as stream:
-        return "" if stream.read(len(_ZIP)) == _ZIP else instead(file)
+    try:
+        with file.open("rb") as stream:
+            return "" if stream.read(len(_ZIP)) == _ZIP else instead(file)
+    except OSError:  # which is what was told
+        return ""
 
 
 def _named_tensors(state: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -459,3 +459,9 @@ def test_weights_of_sixteen_bits_are_read(tmp_path):
     loaded = build_backbone(TORCHVISION, str(tmp_path / "own.pth"), 4).state_dict()
     name = next(name for name, value in state.items() if value.ndim > 1)
     torch.testing.assert_close(loaded[name], state[name].float())
+
+
+@pytest.mark.parametrize("name", ["gone.pth", ""])
+def test_weights_that_are_not_there_are_told_as_that(tmp_path, name):
+    with pytest.raises(WeightsUnavailableError, match=r"cannot be read: (FileNotFound|IsADir)"):
+        read_weights(tmp_path / name)

@@ -20,7 +20,7 @@ from spared_bench.leaderboard.plugin_facts import (
     settings_facts,
     with_what_is_known,
 )
-from spared_bench.leaderboard.site_folder import PAGE, OvertakenError, mark_of
+from spared_bench.leaderboard.site_folder import PAGE, OvertakenError, PageMark, mark_of
 from spared_bench.leaderboard.studied import studied
 from spared_bench.leaderboard.unchanged import is_built, note_built, page_state
 from spared_bench.memory import uncollected
@@ -200,7 +200,6 @@ def build_leaderboard(
     plugin_files: Sequence[Path] = (),
     records: Records | None = None,
     left_out: list[str] | None = None,
-    attempts: int = _ATTEMPTS,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -229,8 +228,6 @@ def build_leaderboard(
         again.
     left_out : list of str, optional
         Takes a sentence for everything that is there and not shown; the page has them, too.
-    attempts : int
-        The last of which takes the place of what is there, whatever it is.
 
     Raises
     ------
@@ -241,17 +238,47 @@ def build_leaderboard(
 
     left_out = [] if left_out is None else left_out
     told, place = len(left_out), out or workspace.leaderboard
-    since = mark_of(place)
-
-    def is_newest() -> bool:
-        return attempts < 2 or mark_of(place) in (since, None)
-
     registry = registry or discover([], data_dir=workspace.data_dir)
+
+    once = partial(
+        _build_once,
+        *(workspace, protocol, source, place, command, leaderboards, registry, maps),
+        *(protocols, plugin_files, left_out),
+    )
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(OvertakenError):
+            return once(records, partial(_is_still, place, mark_of(place)))
+        del left_out[told:]
+        records = None  # of before
+    return once(records, lambda: True)  # whatever is there
+
+
+def _is_still(place: Path, since: PageMark | None) -> bool:
+    """Return whether the page is that one, or gone."""
+    return mark_of(place) in (since, None)
+
+
+def _build_once(
+    workspace: Workspace,
+    protocol: str,
+    source: Source,
+    place: Path,
+    command: str,
+    leaderboards: Path | None,
+    registry: Registry,
+    maps: bool,
+    protocols: Sequence[Protocol],
+    plugin_files: Sequence[Path],
+    left_out: list[str],
+    records: Records | None,
+    is_newest: Callable[[], bool],
+) -> Path | None:
+    """Do what ``build_leaderboard`` does, or raise ``OvertakenError``."""
     known = replace(known_to(registry, protocols), studied=studied(workspace, place))
     entries, refused = (
         read_entries(leaderboards, protocol, known.metrics) if leaderboards else ([], [])
     )
-    with suppress(OvertakenError), uncollected() as resume, _at_hand(workspace, records) as at_hand:
+    with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results, said = collect(workspace, protocol, source, left_out, at_hand)
         outdated = outdated_cells(said, known.settings)
         results = without(results, outdated, left_out)
@@ -280,21 +307,6 @@ def build_leaderboard(
             left_out=left_out,
         )
         return build(trials, place, command, source, extras, is_newest)
-    del left_out[told:]
-    return build_leaderboard(
-        workspace,
-        protocol,
-        source=source,
-        out=out,
-        command=command,
-        leaderboards=leaderboards,
-        registry=registry,
-        maps=maps,
-        protocols=protocols,
-        plugin_files=plugin_files,
-        left_out=left_out,
-        attempts=attempts - 1,
-    )
 
 
 def _slides(

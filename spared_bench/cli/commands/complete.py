@@ -105,7 +105,10 @@ def complete(
     measured = measure(bench, datasets, completers, wanted, repeats, log)
     results, written, text = measured.results, [], ""
     if results:
-        written = _write(bench, results, datasets, show or completers, folder)
+        leases = leases_of(bench.workspace.store.root)
+        # One process at a time: of two, the last would take the other's results away.
+        with leases.waiting(f"completion-{bench.protocol.id}", lambda: None):
+            written = _write(bench, results, datasets, show or completers, folder)
         text = markdown(Collection(results, []))
         text += "\nWritten: " + ", ".join(map(str, written))
     values = {
@@ -209,22 +212,7 @@ def _write(
     shown: Sequence[str],
     folder: Path,
 ) -> list[Path]:
-    """Add results to those of a folder; write its tables and figures, and log them.
-
-    One process at a time: of two, the one that writes last would take the other's results away.
-    """
-    leases = leases_of(bench.workspace.store.root)
-    with leases.waiting(f"completion-{bench.protocol.id}", lambda: None):
-        return _written(bench, results, datasets, shown, folder)
-
-
-def _written(
-    bench: Bench,
-    results: Sequence[CompletionResult],
-    datasets: Sequence[str],
-    shown: Sequence[str],
-    folder: Path,
-) -> list[Path]:
+    """Add results to those of a folder; write its tables and figures, and log them."""
     from spared_bench.completion.benchmark import Task
     from spared_bench.completion.figures import draw_figures
     from spared_bench.completion.tables import collect, write_tables

@@ -57,29 +57,28 @@ def test_names_that_a_spreadsheet_has_made_dates_of_are_told(name):
     assert told.startswith(f"1 gene called as a date ({name!r})")
 
 
-def test_the_command_tells_of_dates_among_genes(tmp_path, monkeypatch):
-    ids = made_slides.gene_ids(20)
-    monkeypatch.setattr(made_slides, "gene_ids", lambda n: ["1-Mar", "2-Sep", *ids[2:n]])
-    made_slides.space_ranger(tmp_path / "T1", n_genes=20)
-    described = tmp_path / "mine.yaml"
+def added(folder):
+    """Add a slide of 20 genes, called as ``made_slides`` calls them."""
+    made_slides.space_ranger(folder / "T1", n_genes=20)
+    described = folder / "mine.yaml"
     described.write_text(
         "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
         " slides: {T1: {path: T1}}}"
     )
-    done = CliRunner().invoke(app, ["data", "add", str(described), "-w", str(tmp_path / "w")])
+    return CliRunner().invoke(app, ["data", "add", str(described), "-w", str(folder / "w")])
+
+
+def test_the_command_tells_of_dates_among_genes(tmp_path, monkeypatch):
+    ids = made_slides.gene_ids(20)
+    monkeypatch.setattr(made_slides, "gene_ids", lambda n: ["1-Mar", "2-Sep", *ids[2:n]])
+    done = added(tmp_path)
     assert "2 genes called as a date ('1-Mar', '2-Sep')" in done.stderr
 
 
 def test_the_command_tells_of_them(tmp_path, monkeypatch):
     ids = made_slides.gene_ids(20)
     monkeypatch.setattr(made_slides, "gene_ids", lambda n: [gene.lower() for gene in ids[:n]])
-    made_slides.space_ranger(tmp_path / "T1", n_genes=20)
-    described = tmp_path / "mine.yaml"
-    described.write_text(
-        "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
-        " slides: {T1: {path: T1}}}"
-    )
-    done = CliRunner().invoke(app, ["data", "add", str(described), "-w", str(tmp_path / "w")])
+    done = added(tmp_path)
 
     assert done.exit_code == 0, done.output
     assert "Slide 'T1': 20 of its 20 genes are called like genes of human" in done.stderr

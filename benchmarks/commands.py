@@ -23,12 +23,15 @@ from pathlib import Path
 HERE = Path(__file__).parents[1]
 RUN = ["run", "--suite", "tests/toy.yaml", "--plugin", "tests/toy_plugin.py", "-d", "toy"]
 RUN += ["-c", "none", "-p", "toy-mean", "--device", "cpu", "--workers", "1", "--no-figures"]
-FIRST = "a first run, of three trainings"  # in an empty workspace, to its board
+FIRST = "a first run, of three trainings"  # to its board
+COMPLETION = "complete, of one slide by one method"
+IN_AN_EMPTY_WORKSPACE = (FIRST, COMPLETION)
 COMMANDS = {
     "--help": ["--help"],
     "list predictors": ["list", "predictors"],
     "run, of which all is in the store": [*RUN, "--no-track"],
     "leaderboard build, of one run": ["leaderboard", "build", "--from", "store", "--out", "OUT"],
+    COMPLETION: ["complete", "her2st_demo", "-c", "median", "--repeats", "1", "--device", "cpu"],
     FIRST: ["run", "--suite", "demo", "-c", "median", "-p", "gene-mean"],
 }
 
@@ -64,7 +67,8 @@ def main() -> None:
             for what, words in COMMANDS.items():
                 for name, checkout in checkouts.items():
                     workspace = [] if words[0].startswith("-") or words[0] == "list" else ["-w"]
-                    folder = f"{place}/{name}{number if what == FIRST else ''}"
+                    new = f"{number}{what[0]}" if what in IN_AN_EMPTY_WORKSPACE else ""
+                    folder = f"{place}/{name}{new}"
                     workspace += [folder] if workspace else []
                     told = [f"{place}/out-{name}" if word == "OUT" else word for word in words]
                     found = seconds(checkout, [*told, *workspace])
@@ -74,7 +78,7 @@ def main() -> None:
             now = min(each[at] for each in taken[what, "now"])
             earlier = min(each[at] for each in taken.get((what, "before"), [(nan, nan)]))
             told = f"{now:6.2f} now {earlier:6.2f} before {earlier / now:6.2f} times, {unit}"
-            print(f"{what:<36}{told}")
+            print(f"{what:<38}{told}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def compare_with_published(scale: float) -> None:
     slides, spec = made_up_dataset(scale)
     joined, _ = join_slides(slides, spec)
     print(f"{joined.n_obs:,} spots x {joined.n_vars:,} genes on {len(slides)} slides")
-    # Compiled, and squidpy imported, before the clock starts.
+    # Compiled, and scikit-learn imported, before the clock starts.
     warm = neighbour_graph(np.random.default_rng(0).normal(size=(30, 2)))
     median_filter(np.zeros((30, 2)), np.ones((30, 2), dtype=bool), warm)
     mean_morans_i([(np.random.default_rng(0).normal(size=(30, 2)), warm)])

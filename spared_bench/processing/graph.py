@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +11,12 @@ if TYPE_CHECKING:
 
 
 def neighbour_graph(coordinates: np.ndarray, n_neighbours: int = 6) -> csr_matrix:
-    """Connect every spot of one slide to its nearest ones, through squidpy.
+    """Connect every spot of one slide to its nearest ones, through scikit-learn.
 
-    It is directed: at the border of a tissue or beside a gap, a spot reaches over to farther spots,
-    which need not count it among their nearest. Among equally distant spots, storage order decides.
+    It is the graph of ``squidpy.gr.spatial_neighbors_knn``, which asks scikit-learn as well; no
+    process has to import squidpy for it, a second or two. It is directed: at the border of a tissue
+    or beside a gap, a spot reaches over to farther spots, which need not count it among their
+    nearest. Among equally distant spots, storage order decides.
 
     Parameters
     ----------
@@ -32,40 +30,15 @@ def neighbour_graph(coordinates: np.ndarray, n_neighbours: int = 6) -> csr_matri
     sparse matrix of float64, of shape (n_spots, n_spots)
         1 at [i, j] where j is among the nearest spots of i, which is never i itself.
     """
-    from anndata import AnnData
     from scipy.sparse import csr_matrix
+    from sklearn.neighbors import NearestNeighbors
 
-    gr = squidpy_graphs()
     n_spots = len(coordinates)
     n_neighbours = min(n_neighbours, n_spots - 1)
     if n_neighbours < 1:
         return csr_matrix((n_spots, n_spots), dtype=np.float64)
-    slide = AnnData(obsm={"spatial": np.asarray(coordinates, dtype=np.float64)})
-    with _quiet():
-        if hasattr(gr, "spatial_neighbors_knn"):  # squidpy 1.8; 1.9 takes the older name away
-            gr.spatial_neighbors_knn(slide, n_neighs=n_neighbours)
-        else:
-            gr.spatial_neighbors(slide, coord_type="generic", n_neighs=n_neighbours)
-    graph = slide.obsp["spatial_connectivities"].astype(np.float64).tocsr()
-    graph.eliminate_zeros()
-    return graph
-
-
-def squidpy_graphs() -> Any:
-    """Import ``squidpy.gr``, whose first import warns of its dependencies' own docstrings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from squidpy import gr
-    return gr
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep squidpy's line per slide out of our output."""
-    logger = logging.getLogger("spatialdata._logging")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    places = np.asarray(coordinates, dtype=np.float64)
+    nearest = NearestNeighbors(n_neighbors=n_neighbours).fit(places)
+    neighbours = nearest.kneighbors(return_distance=False).ravel()
+    spots = np.repeat(np.arange(n_spots), n_neighbours)
+    return csr_matrix((np.ones(len(spots)), (spots, neighbours)), shape=(n_spots, n_spots))

@@ -27,7 +27,6 @@ _PACKAGES = (
     "timm",
     "anndata",
     "scanpy",
-    "squidpy",
 )
 
 

@@ -2,9 +2,9 @@
 
 It has read what our own plugins say of themselves, knows none of others, and has no threads but
 those of libraries (OpenBLAS, jemalloc), which begin them anew in a child. Each worker is asked for
-by one message with four files: its input, its output, its log, and a pipe on which its number is
-told, and in the end how it ended. The server ends after the last of its workers when its parent is
-gone or lets it go; and after a while in which nothing was asked.
+by one message with five files: its input, its output, its log, a pipe on which its number is told,
+and in the end how it ended, and its folder. The server ends after the last of its workers when its
+parent is gone or lets it go; and after a while in which nothing was asked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spared_bench.registry import discover
 from spared_bench.threads import use_threads
 
 _MESSAGE_BYTES = 1 << 16
-_FILES = 4
+_FILES = 5
 _IDLE_SECONDS = 600.0
 
 
@@ -68,26 +68,28 @@ def _serve(asked: socket.socket) -> None:
                 with no_garbage():
                     import torch  # noqa: F401
             forked += 1
-            *streams, told = files
+            *streams, told, folder = files
             child = os.fork()
             if child == 0:
                 for file in (asked.fileno(), *workers, *(pipe for _, pipe in workers.values())):
                     os.close(file)
-                _become_worker(json.loads(text), streams, told)
-            for file in streams:
+                os.close(told)
+                _become_worker(json.loads(text), streams, folder)
+            for file in (*streams, folder):
                 os.close(file)
             _tell(told, child)
             workers[os.pidfd_open(child)] = child, told
 
 
-def _become_worker(variables: dict[str, str | None], streams: list[int], told: int) -> None:
-    """Be a worker with these standard streams and further variables; does not return."""
+def _become_worker(variables: dict[str, str | None], streams: list[int], folder: int) -> None:
+    """Be a worker with these standard streams, further variables, and folder; does not return."""
     status = 1
     try:
         os.setsid()
+        os.fchdir(folder)
         for number, file in enumerate(streams):
             os.dup2(file, number)
-        for file in (*streams, told):
+        for file in (*streams, folder):
             os.close(file)
         for name, value in variables.items():
             os.environ.pop(name, None)

@@ -1,8 +1,8 @@
 """The process of a worker, as its parent has it: begun by itself, or forked from a server.
 
 A worker's imports take two seconds. The first worker of a process imports for itself; later ones
-that are asked for with the same environment, folder, threads and code come from a ``fork_server``,
-begin in milliseconds, and share the memory of what was imported.
+that are asked for with the same environment, threads and code come from a ``fork_server``, begin in
+milliseconds, and share the memory of what was imported.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from spared_bench.store.processes import is_stopped
 #: not import MLflow, some of whose variables we set when the first run of a process is logged.
 READ_LATER = {"CUDA_VISIBLE_DEVICES", "PYTEST_CURRENT_TEST"}
 _READ_LATER_OF = "MLFLOW_"
+#: How many servers a process keeps for workers that it may ask for again in the same way.
+KEPT = 2
 _LOOK_SECONDS = 2.0
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -151,14 +153,15 @@ class _Forked(WorkerProcess):
         its_input, to_it = os.pipe()
         from_it, its_output = os.pipe()
         told, telling = os.pipe()
+        folder = os.open(".", os.O_PATH)
         try:
-            server.ask(env, [its_input, its_output, log.fileno(), telling])
+            server.ask(env, [its_input, its_output, log.fileno(), telling, folder])
         except OSError:
             for file in (to_it, from_it, told):
                 os.close(file)
             raise
         finally:
-            for file in (its_input, its_output, telling):
+            for file in (its_input, its_output, telling, folder):
                 os.close(file)
         self.stdin = os.fdopen(to_it, "w", encoding="utf-8")
         self.stdout = os.fdopen(from_it, encoding="utf-8", errors="replace")
@@ -272,6 +275,11 @@ class _Server:
         variables = {name: env.get(name) for name in names}
         socket.send_fds(self._asking, [json.dumps(variables).encode()], files)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it has not been let go."""
+        return self._asking.fileno() >= 0
+
     def let_go(self) -> None:
         """Ask no more of it: it ends after its last worker."""
         self._asking.close()
@@ -287,36 +295,36 @@ class _Asked(NamedTuple):
 
     parent: int
     threads: int
-    folder: str
-    options: tuple[str, ...]
+    modules: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     code: tuple[int, ...]
     inherited: tuple[object, ...]
 
 
 _starting = threading.Lock()
-_last: list[_Asked] = []
-_servers: list[tuple[_Asked, _Server]] = []  # the last one serves
+_seen: set[_Asked] = set()
+_servers: list[tuple[_Asked, _Server]] = []  # what was begun last stands last
 
 
 def _server_for(env: dict[str, str], threads: int, log: IO[bytes]) -> _Server | None:
     """Return the server for such a worker; ``None`` for the first, which needs none."""
     rest = {name: value for name, value in env.items() if not _is_read_later(name)}
-    folder, options = str(Path.cwd()), tuple(path_options())
+    modules = tuple(path_options()) or (str(Path.cwd()),)  # where they are looked for first
     variables = tuple(sorted(rest.items()))
-    asked = _Asked(os.getpid(), threads, folder, options, variables, _code(), _inherited())
+    asked = _Asked(os.getpid(), threads, modules, variables, _code(), _inherited())
     for _, server in _servers:
         if server.is_stopped:
             server.end()
     _servers[:] = [(of, server) for of, server in _servers if server.alive]
-    if _servers and _servers[-1][0] == asked:
-        return _servers[-1][1]
-    if _last != [asked]:
-        _last[:] = [asked]
+    for of, server in _servers:
+        if of == asked and server.is_asked:
+            return server
+    if asked not in _seen:
+        _seen.add(asked)
         return None
-    for _, server in _servers:
-        server.let_go()
     _servers.append((asked, _Server(env, threads, log)))
+    for _, server in _servers[:-KEPT]:
+        server.let_go()
     return _servers[-1][1]
 
 

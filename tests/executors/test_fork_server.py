@@ -30,8 +30,9 @@ from tests.processes import alive, wait_for
 @pytest.fixture
 def start(tmp_path, bench, monkeypatch):
     """Start workers, the first begun by itself; they are ended when the test ends."""
-    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_seen", set())
     monkeypatch.setattr(worker_process, "_servers", servers := [])
+    monkeypatch.setattr(worker_process, "KEPT", 1)
     started = []
 
     def one(env=None, threads=1):
@@ -85,14 +86,15 @@ def test_workers_after_the_first_are_forked_and_each_is_a_process_of_its_own(sta
     assert not alive(workers[3].pid)
 
 
-@pytest.mark.parametrize("changed", ["env", "threads", "folder", "code", "umask", "limit"])
+@pytest.mark.parametrize("changed", ["env", "threads", "modules", "code", "umask", "limit"])
 def test_what_imports_depend_on_or_workers_inherit_asks_for_another_server(
     start, changed, monkeypatch, tmp_path, request
 ):
     start()
     first = start()
-    if changed == "folder":
+    if changed == "modules":
         monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
     if changed == "code":
         monkeypatch.setattr(worker_process, "_code", lambda: (1,))
     if changed == "umask":
@@ -110,8 +112,38 @@ def test_what_imports_depend_on_or_workers_inherit_asks_for_another_server(
     wait_for(lambda: not before.alive)  # which was let go, and has no worker any more
 
 
+def test_a_server_serves_every_folder_from_which_no_module_is_taken(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(Path.cwd()))])
+    workers = [start()]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        workers.append(start())
+    assert [is_forked(worker) for worker in workers] == [False, True, True]
+    assert [heard(worker) for worker in workers] == ["ready"] * 3
+    folders = [Path(f"/proc/{worker.pid}/cwd").readlink() for worker in workers[1:]]
+    assert folders == [tmp_path / "a", tmp_path / "b"]
+    assert len(worker_process._servers) == 1
+
+
+def test_as_many_servers_are_kept_as_is_said_and_come_back_to(start, monkeypatch):
+    monkeypatch.setattr(worker_process, "KEPT", 2)
+    kinds = [os.environ | {"OF_A_TEST": str(number)} for number in range(3)]
+    for number in (0, 0, 1, 1):
+        start(kinds[number])
+    first, second = (server for _, server in worker_process._servers)
+    assert is_forked(start(kinds[0]))
+    assert len(worker_process._servers) == 2
+    for _ in range(2):
+        start(kinds[2])
+    assert not first.is_asked
+    assert second.is_asked
+    assert [heard(start(kinds[number])) for number in (0, 1, 2)] == ["ready"] * 3
+    assert not second.is_asked  # the first kind is known, and got another
+
+
 def test_a_forked_worker_has_the_gpu_that_it_is_given(workspace, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_seen", set())
     monkeypatch.setattr(worker_process, "_servers", servers := [])
     seen = []
     for gpu in ("3", "5", "7"):
@@ -172,7 +204,7 @@ def spared_bench_predictors():
 def test_a_forked_worker_has_the_variables_with_which_it_was_asked_for(
     workspace, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(worker_process, "_last", [])
+    monkeypatch.setattr(worker_process, "_seen", set())
     monkeypatch.setattr(worker_process, "_servers", servers := [])
     plugin = tmp_path / "tells.py"
     plugin.write_text(TELLS_ITS_VARIABLES)

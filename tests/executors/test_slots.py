@@ -243,7 +243,7 @@ def test_what_is_no_message_is_not_listened_to(said):
 
 
 def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch):
-    monkeypatch.setattr(worker_process, "_last", [])  # a later one is forked with torch
+    monkeypatch.setattr(worker_process, "_seen", set())  # a later one is forked with torch
     monkeypatch.setattr(worker_process, "_servers", [])
     inbox: queue.Queue = queue.Queue()
     slot = Slot(bench.settings, 0, inbox)

@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -62,11 +63,36 @@ TOLD_BY = (
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_fork_server() -> None:
-    """Let a session fork its workers from one server, which takes seconds to begin."""
+def _few_fork_servers() -> None:
+    """Let a session fork its workers from few servers, which take seconds to begin."""
     from spared_bench.executors import worker_process
 
     worker_process.READ_LATER.update(TOLD_BY)
+    worker_process.KEPT = 4
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_new_database(tmp_path_factory) -> Iterator[None]:
+    """Let MLflow's migrations, a second of work, make the tables of a session's databases once."""
+    from spared_bench.tracking import connection
+    from spared_bench.tracking.database import database_file, make_database
+
+    first = tmp_path_factory.mktemp("tracking") / "new.db"
+
+    def make_or_copy(path: Path, make: Callable[[str], None]) -> None:
+        def put(uri: str) -> None:
+            if not first.exists():
+                make(uri)
+                shutil.copyfile(database_file(uri), first.with_suffix(".part"))
+                first.with_suffix(".part").rename(first)
+            else:
+                shutil.copyfile(first, database_file(uri))
+
+        make_database(path, put)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "make_database", make_or_copy)
+        yield
 
 
 def pytest_sessionstart() -> None:

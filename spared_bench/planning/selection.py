@@ -118,11 +118,13 @@ def _add_cells(plan: Plan, dataset: str) -> None:
         if isinstance(error, PluginError):  # no files would help
             plan.unfit.append(dataset)
         return
+    refused = {}
     for predictor in plan.predictors:
         if why := blind(bench, dataset, predictor) or impossible(bench, dataset, predictor):
-            plan.left_out.append(why)
+            refused[predictor] = why
         else:
             plan.cells += _cells(bench, dataset, plan.completers, predictor)
+    plan.left_out += _once_each(refused)
 
 
 def _once_each(refused: dict[str, str]) -> list[str]:

@@ -110,6 +110,8 @@ def test_methods_that_look_at_images_are_refused_once_it_is_known_that_there_are
         *(("half-blind", "gene-mean"), ("toy", "gene-mean"), ("toy", "linear-probe"))
     ]
     assert [line[:30] for line in plan.left_out] == ["Predictor 'linear-probe' looks"]
+    (line,) = make_plan(bench, ["half-blind"], ["none"], ["gene-mean", "triplex", "bleep"]).left_out
+    assert line.startswith("Each of the predictors triplex, bleep looks at images. Slides two of")
 
 
 def test_the_user_is_told_which_slide_of_which_dataset_lacks_its_image(bench, options):

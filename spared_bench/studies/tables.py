@@ -103,9 +103,12 @@ def _cells(
                 "trainings": len(cell.trained),
                 "n_parameters": result.n_parameters if result.n_parameters is not None else "",
                 "trial": result.key,
-                "imported": "yes" if cell.is_imported else "",
-            }
+            } | _origin(cell)
         yield row
+
+
+def _origin(cell: StudyCell) -> dict[str, str]:
+    return {"imported": "yes" if cell.is_imported else ""}
 
 
 def _slides(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[dict[str, Any]]:
@@ -113,7 +116,8 @@ def _slides(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[
         assert cell.result is not None
         for split, slides in cell.result.slide_scores.items():
             for slide, scores in slides.items():
-                yield _place(cell, columns) | {"split": split, "slide": slide} | scores
+                named = _place(cell, columns) | {"split": split, "slide": slide}
+                yield named | scores | _origin(cell)
 
 
 def _genes(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[dict[str, Any]]:
@@ -124,4 +128,5 @@ def _genes(cells: Iterable[StudyCell], columns: Mapping[str, str]) -> Iterable[d
             values = {name: scores[at] for name, scores in result.gene_scores.items() if scores}
             if values:
                 symbol = result.gene_symbols[at] if result.gene_symbols else ""
-                yield _place(cell, columns) | {"gene": gene, "symbol": symbol} | values
+                named = _place(cell, columns) | {"gene": gene, "symbol": symbol}
+                yield named | values | _origin(cell)

@@ -8,6 +8,7 @@ they count (``Processing.mitochondrial``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,6 +79,43 @@ def gene_table(organism: str) -> pd.DataFrame:
     return table.drop_duplicates("gene_id").set_index("gene_id")
 
 
+@dataclass(frozen=True)
+class GeneNames:
+    """What the genes of an organism are called.
+
+    Parameters
+    ----------
+    ids : frozenset of str
+        Without version.
+    symbols : frozenset of str
+    id_of : dict of str to str
+        The id of each symbol that one gene has.
+    """
+
+    ids: frozenset[str]
+    symbols: frozenset[str]
+    id_of: dict[str, str]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a gene is called so, by id or symbol."""
+        return name in self.ids or name in self.symbols
+
+
+@lru_cache(maxsize=2)
+def gene_names(organism: str) -> GeneNames:
+    """Return all names of a table: looked up in sets, which pandas would make at each question.
+
+    Raises
+    ------
+    DataError
+        For an organism without a table.
+    """
+    symbols = gene_table(organism)["gene_name"]
+    alone = symbols[~symbols.duplicated(keep=False)]
+    id_of = dict(zip(alone, alone.index, strict=True))
+    return GeneNames(frozenset(symbols.index), frozenset(symbols), id_of)
+
+
 def annotate(names: Sequence[str], organism: str) -> Annotation:
     """Map symbols or Ensembl ids, with or without version, to genes.
 
@@ -101,7 +139,7 @@ def annotate(names: Sequence[str], organism: str) -> Annotation:
     ambiguous = np.zeros(len(given), dtype=bool)
     if organism in TABLES:
         _check_organism(bare, organism)
-        found, ambiguous = _look_up(bare, gene_table(organism))
+        found, ambiguous = _look_up(bare, gene_names(organism))
     known = pd.notna(found)
     ids = np.where(known, found, bare)
     columns = _describe(ids, known, organism)
@@ -143,15 +181,13 @@ def _describe(ids: np.ndarray, known: np.ndarray, organism: str) -> dict[str, np
     return {"gene_name": names, "gene_length_bp": lengths}
 
 
-def _look_up(bare: pd.Series, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _look_up(bare: pd.Series, known: GeneNames) -> tuple[np.ndarray, np.ndarray]:
     """Return the id of each name (None where unknown), and where several genes share a symbol."""
-    symbols = table["gene_name"]
-    shared = symbols.duplicated(keep=False)
-    is_id = bare.isin(table.index)
-    ambiguous = bare.isin(symbols[shared]) & ~is_id
-    id_of = dict(zip(symbols[~shared], symbols.index[~shared], strict=True))
-    found = [name if by_id else id_of.get(name) for name, by_id in zip(bare, is_id, strict=True)]
-    return np.array(found, dtype=object), ambiguous.to_numpy()
+    found = [name if name in known.ids else known.id_of.get(name) for name in bare]
+    ambiguous = [
+        one is None and name in known.symbols for name, one in zip(bare, found, strict=True)
+    ]
+    return np.array(found, dtype=object), np.array(ambiguous, dtype=bool)
 
 
 def _check_organism(bare: pd.Series, organism: str) -> None:
@@ -165,12 +201,12 @@ def _check_organism(bare: pd.Series, organism: str) -> None:
             f" organism. Lengths are known for {', '.join(TABLES)}; correct `organism` in the"
             " dataset's spec, or use a protocol with `target: log1p_cp10k`."
         )
-    declared = _known_share(bare, gene_table(organism))
-    others = {other: _known_share(bare, gene_table(other)) for other in TABLES if other != organism}
+    declared = _known_share(bare, organism)
+    others = {other: _known_share(bare, other) for other in TABLES if other != organism}
     nearest, share = max(others.items(), key=lambda item: item[1])
     if share > declared:
-        example = bare[bare.isin(gene_table(nearest).index)]
-        shown = example.iloc[0] if len(example) else bare.iloc[0]
+        ids = gene_names(nearest).ids
+        shown = next((name for name in bare if name in ids), bare.iloc[0])
         raise DataError(
             f"The genes are declared as {organism}, but they look like {nearest} ({shown!r}, for"
             f" example): {declared:.0%} of {len(bare)} names are {organism} genes, {share:.0%} are"
@@ -178,5 +214,6 @@ def _check_organism(bare: pd.Series, organism: str) -> None:
         )
 
 
-def _known_share(bare: pd.Series, table: pd.DataFrame) -> float:
-    return float((bare.isin(table.index) | bare.isin(table["gene_name"])).mean())
+def _known_share(bare: pd.Series, organism: str) -> float:
+    known = gene_names(organism)
+    return sum(name in known for name in bare) / len(bare) if len(bare) else math.nan

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,13 +81,13 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
     ------
     CountsError
     """
-    from spared_bench.processing.annotation import TABLES, gene_table
+    from spared_bench.processing.annotation import TABLES, gene_names
 
     _require_one_mark(names)
-    own = set(gene_table(organism)["gene_name"])
+    own = gene_names(organism).symbols
     for other in TABLES.keys() - {organism}:
-        theirs = set(gene_table(other)["gene_name"]) - own
-        foreign = [name for name in names if name in theirs]
+        theirs = gene_names(other).symbols
+        foreign = [name for name in names if name in theirs and name not in own]
         if len(foreign) >= max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names)):
             raise CountsError(
                 f"{len(foreign)} of its {len(names)} genes are called as in {other} and not as in"
@@ -98,11 +99,7 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
 
 def _require_one_mark(names: Sequence[str]) -> None:
     """Refuse genes that are told apart by what stands before or behind names that are known."""
-    from spared_bench.processing.annotation import TABLES, gene_table
-
-    tables = [gene_table(organism) for organism in TABLES]
-    symbols = {name.casefold() for table in tables for name in table["gene_name"]}
-    known = symbols.union(*(table.index.str.casefold() for table in tables))
+    known = _known_in_any_capitals()
     marked: dict[str, list[str]] = {}
     bare = 0
     for name in names:
@@ -124,6 +121,15 @@ def _require_one_mark(names: Sequence[str]) -> None:
         " depth of spots. Leave out what is not meant; genomes are told apart by names such as"
         " GRCh38_TP53 and mm10_Trp53."
     )
+
+
+@cache
+def _known_in_any_capitals() -> frozenset[str]:
+    """Return the names of all genes of all organisms, by id and symbol, without capitals."""
+    from spared_bench.processing.annotation import TABLES, gene_names
+
+    every = (gene_names(organism) for organism in TABLES)
+    return frozenset(name.casefold() for known in every for name in known.ids | known.symbols)
 
 
 def _folded(name: str) -> str:

@@ -38,9 +38,9 @@ def unknown_names(names: Sequence[str], organism: str) -> list[str]:
     """
     from spared_bench.processing.annotation import TABLES, annotate, gene_table
 
-    if organism not in TABLES:
+    unknown = annotate(list(map(str, names)), organism).unknown if organism in TABLES else ()
+    if not unknown:
         return []
-    unknown = annotate(list(map(str, names)), organism).unknown
     table = gene_table(organism)
     known = {name.casefold(): name for name in [*table.index, *table["gene_name"]]}
     others = [(name, known[name.casefold()]) for name in unknown if name.casefold() in known]

@@ -18,8 +18,8 @@ FLOORS = (
     (
         "ground",
         "pretty errors annotations bounds prediction results specs statistics files threads"
-        " memory geometry guard words wrong_values encoded strict validated apart fresh sandbox"
-        " beside shipped unseen tars ordinary",
+        " memory geometry guard words wrong_values encoded strict validated apart fresh interpreter"
+        " sandbox beside shipped unseen tars ordinary",
     ),
     ("keys", "keys"),
     ("store", "store"),

@@ -14,6 +14,7 @@ from spared_bench.api.protocols import default_protocol, load_protocol
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.executors.listing import failing_plugins, listed_apart, require_strict
+from spared_bench.interpreter import require_docstrings
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Plugin, Registry, discover
 from spared_bench.strict import in_one_line
@@ -70,10 +71,12 @@ def make_bench(
     Raises
     ------
     UsageError
-        If ``strict`` is asked for and this system cannot shut a process in.
+        If ``strict`` is asked for and this system cannot shut a process in, or this Python was
+        begun without docstrings.
     PluginError
         If one of ``plugin_files`` cannot be used.
     """
+    require_docstrings()
     named, datasets = protocol_of(protocol), names_of("datasets", datasets)
     if isinstance(plugin_files, str | Path):
         plugin_files = [Path(plugin_files)]

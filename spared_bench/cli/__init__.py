@@ -16,6 +16,7 @@ from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
 from spared_bench.guard import end_output, nobody_reads, refuse_exit
+from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
@@ -102,6 +103,7 @@ def main() -> None:
     refuse_exit()
     try_first()
     try:
+        require_docstrings()
         app()
     except SparedBenchError as error:
         sys.exit(fail(error))

@@ -34,6 +34,7 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
+    agreed_um_per_px,
     check_apart,
     check_copies,
     check_microns,
@@ -41,7 +42,6 @@ from spared_bench.readers.scale import (
     check_stretched,
     check_um_per_px,
     check_visium,
-    given_or_told,
     scale_by_copies,
 )
 
@@ -249,7 +249,8 @@ def check_scale(
     check_um_per_px(um_per_px, diameter, by_lattice, path)
     check_microns(told_um, by_lattice, path)
     if not by_lattice:
-        um_per_px = given_or_told(um_per_px, told_um, path)
+        told_by = {"`um_per_px`": um_per_px, f"'microns_per_pixel' of {path}": told_um}
+        um_per_px = agreed_um_per_px(told_by)
         check_um_per_px(um_per_px, diameter, 0.0, path)
     return um_per_px or by_lattice
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.data import SPATIAL
 from spared_bench.errors import ContractError, DataError, ImageError, MissingFileError
 from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
 from spared_bench.readers.anndata_file import open_anndata
@@ -27,13 +28,21 @@ from spared_bench.readers.anndata_images import copies_of, image_in, library_of
 from spared_bench.readers.anndata_spots import number, raw_slide_from
 from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
-from spared_bench.readers.scale import check_um_per_px, scale_by_copies
+from spared_bench.readers.lattice import nearest_px
+from spared_bench.readers.scale import (
+    agreed_um_per_px,
+    check_apart,
+    check_overlap,
+    check_um_per_px,
+    scale_by_copies,
+)
 from spared_bench.readers.tissue_column import not_used, tissue_columns
 from spared_bench.unseen import clear
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+_PIXEL = "pixel_size_um_estimated"  # of the metadata
 #: Side of HEST's patches in micrometres: 224 px at 0.5 µm/px.
 PATCH_UM = 112.0
 _ROUNDED = 0.02  # of it: what whole pixels of a slide make of it
@@ -86,7 +95,7 @@ def read_hest(
     ------
     MissingFileError, ContractError, CountsError, CoordinateError
         If a file is missing or damaged, or is no such sample; if the size of its spots and that of
-        a pixel are those of no spot.
+        a pixel are those of no spot, if spots overlap, or if two tell another size of a pixel.
     ImageError
         If the patches do not match the spots, or the slide is of another size than the thumbnail
         says.
@@ -96,11 +105,12 @@ def read_hest(
     adata.obs = adata.obs.drop(columns=[*_NOT_TRUSTED, *tissue], errors="ignore")
     slide, _ = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
-    scale = um_per_px or _pixel_size(metadata)
+    told_um = {"`um_per_px`": um_per_px, f"'{_PIXEL}' of {metadata}": _pixel_size(metadata)}
+    scale = agreed_um_per_px(told_um)
     diameter = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
     if patches is not None:
-        order, scale, side = _patches(patches, list(map(str, slide.obs_names)), scale)
+        order, scale, side = _patches(patches, list(map(str, slide.obs_names)), told_um)
         slide, tissue = slide[order].copy(), tissue.iloc[order]
         told |= {GIVEN: str(patches), GIVEN_ROWS: np.arange(len(order)), GIVEN_UM: side}
     slide.uns["slide"]["repairs"] += not_used(tissue, _NOT_USED)
@@ -109,6 +119,9 @@ def read_hest(
             f"{path} does not say how large a spot is (uns['spatial']['ST']['scalefactors']"
             "['spot_diameter_fullres']). It is no sample of HEST, or a damaged one."
         )
+    pitch = nearest_px(slide.obsm[SPATIAL])
+    check_apart(slide.obsm[SPATIAL], pitch, path)
+    check_overlap(diameter, pitch, path, "'spot_diameter_fullres'")
     check_um_per_px(scale, diameter, 0.0, path)
     copies, untold = copies_of(facts)
     if image is not None:
@@ -125,21 +138,25 @@ def read_hest(
 
 
 def _pixel_size(metadata: Path | None) -> float:
-    """Return µm per pixel of the metadata; 0 where there is none."""
-    if metadata is None or not metadata.is_file():
+    """Return µm per pixel of the metadata; 0 where they do not know it, or there are none."""
+    if metadata is None:
         return 0.0
+    if not metadata.is_file():
+        raise MissingFileError(f"There are no metadata at {metadata}. Fetch the sample again.")
     try:
         values = json.loads(metadata.read_text(encoding="utf-8-sig"))  # NaN stands there bare
-        found = float(values["pixel_size_um_estimated"])
+        found = values[_PIXEL]
+        found = float("no number" if isinstance(found, bool) else found)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ContractError(
-            f"{metadata} does not say `pixel_size_um_estimated` as a number: {error}. Fetch it"
-            " again."
+            f"{metadata} does not say `{_PIXEL}` as a number: {error}. Fetch it again."
         ) from error
     return found if math.isfinite(found) and found > 0 else 0.0
 
 
-def _patches(path: Path, spots: list[str], um_per_px: float) -> tuple[np.ndarray, float, float]:
+def _patches(
+    path: Path, spots: list[str], told_um: Mapping[str, float]
+) -> tuple[np.ndarray, float, float]:
     """Return rows of the slide in the file's order, µm per pixel, and a patch's side in µm."""
     import h5py
 
@@ -170,8 +187,8 @@ def _patches(path: Path, spots: list[str], um_per_px: float) -> tuple[np.ndarray
     _check_barcodes(path, barcodes, shape[0], spots)
     place = {name: row for row, name in enumerate(spots)}
     order = np.array([place[name] for name in barcodes], dtype=np.int64)
-    if not um_per_px:
-        um_per_px = _scale_of(attributes)
+    told_um = {**told_um, f"'pixel_size' of {path}": _size_of_pixel(attributes)}
+    um_per_px = agreed_um_per_px(told_um) or _scale_of(attributes)
     if not um_per_px:
         raise ContractError(
             f"Neither metadata nor {path} says how many micrometres a pixel has. Put"
@@ -197,10 +214,14 @@ def _check_barcodes(path: Path, barcodes: list[str], n: int, spots: list[str]) -
         )
 
 
+def _size_of_pixel(attributes: Mapping[str, Any]) -> float:
+    """Return µm per pixel of the slide, where a file of patches tells it outright; 0: not said."""
+    found = number(attributes.get("pixel_size", 0))
+    return found if 0 < found < math.inf else 0.0
+
+
 def _scale_of(attributes: Mapping[str, Any]) -> float:
-    """Return µm per pixel of the slide by the attributes of either kind of file; 0: not said."""
-    if "pixel_size" in attributes:
-        return float(attributes["pixel_size"])
+    """Return the same by how many pixels of the slide 112 µm are; 0: not said."""
     side = float(attributes.get("patch_size", 0))
     return PATCH_UM / side if side > 0 else 0.0
 
@@ -210,7 +231,7 @@ def _side_of(attributes: Mapping[str, Any]) -> float:
 
     Files of the benchmark say no µm, but how many pixels of the slide their 112 µm are.
     """
-    side = float(attributes.get("patch_size_src", 0)) * float(attributes.get("pixel_size", 0))
+    side = float(attributes.get("patch_size_src", 0)) * _size_of_pixel(attributes)
     whole_pixels = abs(side - PATCH_UM) <= _ROUNDED * PATCH_UM
     return side if side > 0 and math.isfinite(side) and not whole_pixels else PATCH_UM
 

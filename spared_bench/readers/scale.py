@@ -10,7 +10,7 @@ of a spot of 65 um in most versions of Space Ranger.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -286,20 +286,27 @@ def check_microns(told: float, by_lattice: float, where: Path) -> None:
         )
 
 
-def given_or_told(given: float, told: float, where: Path) -> float:
-    """Return the um per pixel that a description gives, else ``microns_per_pixel`` of a slide.
+def agreed_um_per_px(told: Mapping[str, float]) -> float:
+    """Return the um per pixel that the first of several tells; 0 where none does.
+
+    Parameters
+    ----------
+    told : mapping of str to float
+        What each of them is called, and says; 0 is unknown.
 
     Raises
     ------
     ContractError
-        If they contradict each other.
+        If two contradict each other.
     """
-    if given and told and not 0.9 < given / told < 1.1:
-        raise ContractError(
-            f"`um_per_px` {given:.4g} contradicts 'microns_per_pixel' of {where}, which is"
-            f" {told:.4g}. Correct one of them."
-        )
-    return given or told
+    known = {name: um for name, um in told.items() if um}
+    first = next(iter(known), "")
+    for name, um in known.items():
+        if not 0.9 < known[first] / um < 1.1:
+            raise ContractError(
+                f"{first} ({known[first]:.4g}) contradicts {name} ({um:.4g}). Correct one of them."
+            )
+    return known.get(first, 0.0)
 
 
 def check_um_per_px(um_per_px: float, diameter: float, by_lattice: float, where: Path) -> None:

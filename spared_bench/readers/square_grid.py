@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from spared_bench.readers.scale import check_overlap, check_um_per_px, given_or_told
+from spared_bench.readers.scale import agreed_um_per_px, check_overlap, check_um_per_px
 
 
 def scale_of_grid(
@@ -30,7 +30,8 @@ def scale_of_grid(
     """
     diameter, told_there = factors["spot_diameter_fullres"], factors.get("microns_per_pixel", 0.0)
     check_overlap(diameter, nearest, where, "'spot_diameter_fullres'")
-    found = given_or_told(given, told_there, where)
+    told = {"`um_per_px`": given, f"'microns_per_pixel' of {where}": told_there}
+    found = agreed_um_per_px(told)
     check_um_per_px(found, diameter, 0.0, where)
     how = "unknown: write `um_per_px: ...` in the slide's entry"
     if found:

@@ -20,6 +20,7 @@ from spared_bench.data import Patches
 from spared_bench.data.views import View
 from spared_bench.errors import (
     ContractError,
+    CoordinateError,
     CountsError,
     DataError,
     ImageError,
@@ -162,6 +163,53 @@ def test_a_slide_is_as_large_as_the_thumbnail_of_its_sample_says(
 def test_a_pixel_of_which_no_spot_is_made_is_refused(task, um_per_px):
     with pytest.raises(ContractError, match="contradict each other"):
         read_hest(task / "adata" / "S1.h5ad", task / "patches" / "S1.h5", um_per_px=um_per_px)
+
+
+@pytest.mark.parametrize(
+    ("given", "in_metadata", "in_patches", "expected"),
+    [
+        (0.5, 0.9, None, r"`um_per_px` \(0\.5\) contradicts 'pixel_size_um_estimated'"),
+        (0.0, 0.9, 0.25, r"estimated' of .*json \(0\.9\) contradicts 'pixel_size'"),
+        (0.5, None, 0.25, r"`um_per_px` \(0\.5\) contradicts 'pixel_size' of .*S1\.h5 \(0\.25\)"),
+        (0.26, 0.25, 0.27, 0.26),
+        (0.0, None, 0.27, 0.27),
+        (0.0, True, None, r"does not say `pixel_size_um_estimated` as a number"),
+    ],
+)
+def test_all_that_tell_the_size_of_a_pixel_agree(
+    own_task, tmp_path, given, in_metadata, in_patches, expected
+):
+    metadata, patches = tmp_path / "m.json", own_task / "patches" / "S1.h5"
+    if in_metadata is not None:
+        metadata.write_text(json.dumps({"pixel_size_um_estimated": in_metadata}))
+    if in_patches is not None:
+        with h5py.File(patches, "a") as file:
+            file["img"].attrs["pixel_size"] = in_patches
+    told = {"metadata": metadata if metadata.is_file() else None, "um_per_px": given}
+    path = own_task / "adata" / "S1.h5ad"
+    if isinstance(expected, float):
+        assert read_hest(path, patches, **told).uns["slide"]["um_per_px"] == expected
+        return
+    with pytest.raises(ContractError, match=expected):
+        read_hest(path, patches, **told)
+
+
+def test_metadata_that_are_named_and_not_there_are_missed(task, tmp_path):
+    with pytest.raises(MissingFileError, match=r"no metadata at .*S1\.json"):
+        read_hest(task / "adata" / "S1.h5ad", metadata=tmp_path / "S1.json", um_per_px=0.25)
+
+
+@pytest.mark.parametrize(
+    ("factor", "told"),
+    [(0.3, "they overlap"), (30, "they are specks"), (0, "exactly where another one lies")],
+)
+def test_coordinates_of_another_scale_than_the_spots_are_refused(own_task, factor, told):
+    path = own_task / "adata" / "S1.h5ad"
+    raw = read_h5ad(path)
+    raw.obsm["spatial"] = raw.obsm["spatial"] * factor
+    raw.write_h5ad(path)
+    with pytest.raises(CoordinateError, match=told):
+        read_hest(path, own_task / "patches" / "S1.h5")
 
 
 def test_patches_and_their_middles_are_what_methods_see(task, tmp_path):

@@ -34,7 +34,7 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import check_in_place, lattice_kind, lattice_steps, nearest_px
 from spared_bench.readers.scale import (
     PITCH_UM,
-    agreed_um_per_px,
+    agreed,
     check_apart,
     check_copies,
     check_microns,
@@ -119,13 +119,15 @@ def read_anndata(
     slide, made = raw_slide_from(adata, layer, path, organism, label, tissue)
     facts = library_of(adata, library, rows, path, others)
     slide.uns["slide"]["repairs"] += [] if library else of_others(adata.uns, others)
-    told = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
+    told = _length(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
     copies, untold = copies_of(facts)
     if not diameter > 0:
         diameter = _without_size(slide, path, image is not None or bool(copies))
     told_um = _length(facts["scalefactors"].get("microns_per_pixel", 0))
     um_per_px = check_scale(slide, diameter, um_per_px, path, from_pixels=made, told_um=told_um)
+    sizes = {"`spot_diameter_px`": spot_diameter_px, f"'spot_diameter_fullres' of {path}": told}
+    agreed(sizes, slack=0.25)  # Space Ranger has had 55 and 65 um
     where = Path(f"{path}, uns['spatial']")
     check_copies(list(copies.values()), where)
     if image is not None:
@@ -250,7 +252,7 @@ def check_scale(
     check_microns(told_um, by_lattice, path)
     if not by_lattice:
         told_by = {"`um_per_px`": um_per_px, f"'microns_per_pixel' of {path}": told_um}
-        um_per_px = agreed_um_per_px(told_by)
+        um_per_px = agreed(told_by)
         check_um_per_px(um_per_px, diameter, 0.0, path)
     return um_per_px or by_lattice
 

@@ -30,7 +30,7 @@ from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import nearest_px
 from spared_bench.readers.scale import (
-    agreed_um_per_px,
+    agreed,
     check_apart,
     check_overlap,
     check_um_per_px,
@@ -106,7 +106,7 @@ def read_hest(
     slide, _ = raw_slide_from(adata, "X", path, organism)
     facts = library_of(adata, _LIBRARY, None, path)
     told_um = {"`um_per_px`": um_per_px, f"'{_PIXEL}' of {metadata}": _pixel_size(metadata)}
-    scale = agreed_um_per_px(told_um)
+    scale = agreed(told_um)
     diameter = number(facts["scalefactors"].get("spot_diameter_fullres", 0))
     told: dict[str, Any] = {"image_path": "", "image_scale": 1.0}
     if patches is not None:
@@ -188,7 +188,7 @@ def _patches(
     place = {name: row for row, name in enumerate(spots)}
     order = np.array([place[name] for name in barcodes], dtype=np.int64)
     told_um = {**told_um, f"'pixel_size' of {path}": _size_of_pixel(attributes)}
-    um_per_px = agreed_um_per_px(told_um) or _scale_of(attributes)
+    um_per_px = agreed(told_um) or _scale_of(attributes)
     if not um_per_px:
         raise ContractError(
             f"Neither metadata nor {path} says how many micrometres a pixel has. Put"

@@ -286,25 +286,28 @@ def check_microns(told: float, by_lattice: float, where: Path) -> None:
         )
 
 
-def agreed_um_per_px(told: Mapping[str, float]) -> float:
-    """Return the um per pixel that the first of several tells; 0 where none does.
+def agreed(told: Mapping[str, float], slack: float = 0.1) -> float:
+    """Return the length that the first of several tells, um per pixel or another; 0: none does.
 
     Parameters
     ----------
     told : mapping of str to float
         What each of them is called, and says; 0 is unknown.
+    slack : float
+        How far off they may be, relative.
 
     Raises
     ------
     ContractError
         If two contradict each other.
     """
-    known = {name: um for name, um in told.items() if um}
+    known = {name: length for name, length in told.items() if length}
     first = next(iter(known), "")
-    for name, um in known.items():
-        if not 0.9 < known[first] / um < 1.1:
+    for name, length in known.items():
+        if not 1 - slack < known[first] / length < 1 + slack:
             raise ContractError(
-                f"{first} ({known[first]:.4g}) contradicts {name} ({um:.4g}). Correct one of them."
+                f"{first} ({known[first]:.4g}) contradicts {name} ({length:.4g}). Correct one of"
+                " them."
             )
     return known.get(first, 0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from spared_bench.readers.scale import agreed_um_per_px, check_overlap, check_um_per_px
+from spared_bench.readers.scale import agreed, check_overlap, check_um_per_px
 
 
 def scale_of_grid(
@@ -31,7 +31,7 @@ def scale_of_grid(
     diameter, told_there = factors["spot_diameter_fullres"], factors.get("microns_per_pixel", 0.0)
     check_overlap(diameter, nearest, where, "'spot_diameter_fullres'")
     told = {"`um_per_px`": given, f"'microns_per_pixel' of {where}": told_there}
-    found = agreed_um_per_px(told)
+    found = agreed(told)
     check_um_per_px(found, diameter, 0.0, where)
     how = "unknown: write `um_per_px: ...` in the slide's entry"
     if found:

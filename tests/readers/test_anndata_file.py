@@ -780,6 +780,16 @@ def test_sizes_that_contradict_each_other_are_refused(
         read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
 
 
+@pytest.mark.parametrize("given", [16.0, 30.0])
+def test_a_size_of_spots_that_the_file_contradicts_is_refused(adata, tmp_path, given):
+    adata.obs = adata.obs.drop(columns=["array_row", "array_col"])  # so that no lattice tells it
+    path = written(adata, tmp_path)
+    told = rf"`spot_diameter_px` \({given:.0f}\) contradicts 'spot_diameter_fullres' of .* \(22\)"
+    with pytest.raises(ContractError, match=told):
+        read_anndata(path, spot_diameter_px=given)
+    assert read_anndata(path, spot_diameter_px=20).uns["slide"]["spot_diameter_px"] == 20
+
+
 @pytest.mark.parametrize("sign", ['"', "'", "b'"])
 @pytest.mark.parametrize("has_ids", [True, False])
 def test_quotes_around_all_names_are_left_out_and_told(adata, tmp_path, sign, has_ids):
@@ -867,7 +877,8 @@ def test_bins_that_touch_each_other_do_not_overlap(adata, tmp_path):
     places = np.array([(row, column) for row in range(8) for column in range(8)])
     adata.obs["array_row"], adata.obs["array_col"] = places.T
     adata.obsm["spatial"] = 20.0 + 30 * places[:, ::-1]
-    slide = read_anndata(written(adata, tmp_path), spot_diameter_px=30, um_per_px=0.27)
+    adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = 30.0
+    slide = read_anndata(written(adata, tmp_path), um_per_px=0.27)
     assert slide.uns["slide"]["spot_diameter_px"] == 30
 
 

@@ -396,12 +396,13 @@ def _applied(
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
     from spared_bench.inference.trained import apply
+    from spared_bench.processing.pixel_size import other_size
     from spared_bench.registry import discover
     from spared_bench.scverse.images import spatial_of
 
     slide = make_slide(image, spots, diameter, um_per_px, scale, name)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
-    for remark in trained.remarks_with(registry):
+    for remark in [*trained.remarks_with(registry), *other_size(image, um_per_px / scale)]:
         warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)

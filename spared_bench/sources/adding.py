@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -128,7 +128,7 @@ def _refuse_zeros(described: Description, path: Path) -> None:
 
 
 def _doubts_about(slide: AnnData, organism: str) -> list[str]:
-    """Return a sentence for each thing about genes and counts that is odd, and may be right."""
+    """Return a sentence for each thing of a slide that is odd, and may be right."""
     names = [*map(str, slide.var_names)]
     symbols = slide.var.get("gene_name", names)
     return [
@@ -136,7 +136,15 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
         *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),
+        *(_doubts_about_image(slide.uns["slide"]) if _is_read(slide) else []),
     ]
+
+
+def _doubts_about_image(facts: Mapping[str, Any]) -> list[str]:
+    from spared_bench.processing.pixel_size import other_size
+
+    um_per_px = float(facts["um_per_px"]) / float(facts["image_scale"])
+    return other_size(Path(facts["image_path"]), um_per_px)
 
 
 def _is_read(slide: AnnData) -> bool:

@@ -43,6 +43,7 @@ def read_slide(folder: Path, slide_id: str) -> AnnData:
 def read(described: Description, folder: Path, slide_id: str) -> AnnData:
     """Read a slide, and refuse it if its spots are not on its image."""
     from spared_bench.processing.images import open_image
+    from spared_bench.processing.pixel_size import other_size
     from spared_bench.readers.few_bits import refuse_few_bits
     from spared_bench.readers.scale import check_on_image
 
@@ -69,6 +70,7 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
             *facts.get("repairs", ()),
             *_sharing_image(described, slide_id),
             *open_image(image).notes,
+            *other_size(image, float(facts["um_per_px"]) / scale),
         ]
     return slide
 

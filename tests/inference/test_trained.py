@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -203,6 +204,23 @@ def test_of_an_image_that_is_shown_turned_it_is_told_how_positions_refer_to_it(
     assert by_hand == "It was trained with linear-probe.alpha=1.0, set by hand."
     assert "shown turned to the right by 90 degrees (orientation 6)" in note
     assert "positions of spots must refer" in note
+
+
+def test_an_image_that_says_another_size_of_its_pixels_is_told_of(trained_workspace, tmp_path):
+    path, pixels = tmp_path / "half.tif", np.full((120, 200, 3), (150, 80, 150), np.uint8)
+    said = {"resolution": (4_000, 4_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(path, pixels, photometric="rgb", **said)
+    run, told = "toy/none/linear-probe", "half.tif says of itself that a pixel measures 2.5 um"
+    done = run_predict(
+        trained_workspace, run, "--image", path, "--grid-um", 100, "--um-per-px", 5,
+        "--out", tmp_path / "p.h5ad", "--tissue-share", 0, "--json",
+    )  # fmt: skip
+    assert told in json.loads(done.output)["notes"][-1]
+    with pytest.warns(UserWarning, match=told):
+        spared_bench.predict(
+            run, path, spots=[(20, 20)], um_per_px=5,
+            workspace=trained_workspace, plugin_files=[TOY_PLUGIN],
+        )  # fmt: skip
 
 
 def test_a_blank_image_has_no_grid(trained_workspace, tmp_path):

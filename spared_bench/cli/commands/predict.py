@@ -63,6 +63,7 @@ def predict(
     from spared_bench.inference.figures import draw_genes, draw_taken
     from spared_bench.memory import keep_freed_memory
     from spared_bench.processing.images import image_size
+    from spared_bench.processing.pixel_size import other_size
     from spared_bench.registry import discover
     from spared_bench.reports.turned import told_of
     from spared_bench.scverse.images import spatial_of
@@ -72,7 +73,7 @@ def predict(
     registry = discover(plugin).require_files(plugin)
     warn_of_quarantine(registry.quarantined)
     trained = applying.find_trained(Workspace.at(workspace).store, run)
-    notes = trained.remarks_with(registry)
+    notes = [*trained.remarks_with(registry), *other_size(image, um_per_px)]
     columns = applying.choose_genes(trained.result, gene)
     width = diameter or applying.spot_diameter_px(trained, um_per_px)
     given = [file for file in (new_slide.require_image(image), spots) if file is not None]

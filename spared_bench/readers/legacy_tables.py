@@ -6,6 +6,7 @@ handed to it so, where one way of reading alone makes sense.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,13 @@ from spared_bench.readers.text import bare, fields_of, lines_of, read_text
 from spared_bench.words import counted
 
 _SEPARATORS = {",": "commas", ";": "semicolons", " ": "blanks"}
-_COLUMNS = {"x", "y", "pixel_x", "pixel_y"}
+_COLUMNS, _ADJUSTED = {"x", "y", "pixel_x", "pixel_y"}, {"new_x", "new_y"}
+_ARRAY_ALONE = "The table of positions has no adjusted ones"
+_MOST_TOLD = 5
+#: A position in the array, in a name that holds more: "1_10x21", "10x21_A1", "spot_10x21".
+_MARKED = re.compile(
+    r"(?P<before>(?:.*[^\d.])?)(?P<place>\d+(?:\.\d+)?x\d+(?:\.\d+)?)(?P<after>(?:[^\d.].*)?)"
+)
 _TURNED = "The table of counts has genes as rows and spots as columns: it was turned."
 
 
@@ -67,12 +74,25 @@ def between_tabs(counts: Path, spots: Path | None) -> Iterator[tuple[Path, Path 
 
 
 def _counts(path: Path) -> tuple[list[str], list[str]]:
-    """Return the lines of a table with tabs, none where it has them; and what to record of it."""
+    """Return the lines of a table as the reader takes it, none where it is; and what to record."""
     lines = lines_of(read_text(path, CountsError, "table of counts"))
     if not lines or "\t" in lines[0]:
         names = [bare(line.partition("\t")[0]) for line in lines[1:]]
-        turned = bool(lines) and _spots_in(names, fields_of(lines[0], "\t")) == "header"
-        return [], [_TURNED] * turned
+        header = fields_of(lines[0], "\t") if lines else []
+        place = _spots_in(names, header)
+        marked = [] if not place else names if place == "rows" else header
+        notes = [_TURNED] * (place == "header")
+        if all(map(parse_position, marked if place == "rows" else marked[1:])):
+            return [], notes
+        rows = [fields_of(line, "\t") for line in lines]
+    else:
+        rows, place, notes = _between_others(lines, path)
+    notes = [*notes, *_take_marks_off(rows, place, path)]
+    return ["\t".join(row) for row in rows], notes
+
+
+def _between_others(lines: list[str], path: Path) -> tuple[list[list[str]], str, list[str]]:
+    """Return the fields of a table without tabs, where its spots stand, and what to record."""
     found = {}
     for separator in _SEPARATORS:
         rows = [fields_of(line, separator) for line in lines]
@@ -83,28 +103,78 @@ def _counts(path: Path) -> tuple[list[str], list[str]]:
         raise CountsError(_unclear(lines, path))
     ((separator, (rows, place)),) = found.items()
     notes = [f"The table of counts has {_SEPARATORS[separator]} between its fields, and no tabs."]
-    return ["\t".join(row) for row in rows], notes + [_TURNED] * (place == "header")
+    return rows, place, notes + [_TURNED] * (place == "header")
+
+
+def _take_marks_off(rows: list[list[str]], place: str, path: Path) -> list[str]:
+    """Leave out, in place, what stands around the position in the names of all spots.
+
+    STutility writes the number of the section before it: ``1_10x21``.
+
+    Raises
+    ------
+    CountsError
+        If the names tell of several sections.
+    """
+    if place == "header":
+        first = 0 if _position_in(rows[0][0]) else 1  # behind the corner
+        names = rows[0][first:]
+    else:
+        first, names = 0, [row[0] for row in rows[1:]]
+    found = [match for match in map(_MARKED.fullmatch, names) if match]
+    marks = sorted({(match["before"], match["after"]) for match in found})
+    if len(found) < len(names) or marks in ([], [("", "")]):
+        return []
+    told = [f"{before}<x>x<y>{after}" for before, after in marks]
+    if len(marks) > 1:
+        raise CountsError(
+            f"{path} names its spots in {len(marks)} ways ({', '.join(told[:_MOST_TOLD])}), as a"
+            " table of several sections does. Write a table for each section, and a slide's entry"
+            " for each."
+        )
+    for at, match in enumerate(found):
+        if place == "header":
+            rows[0][at + first] = match["place"]
+        else:
+            rows[at + 1][0] = match["place"]
+    return [f"Spots are named {told[0]} in the table of counts: read as <x>x<y>."]
 
 
 def _spots(path: Path) -> tuple[list[str], list[str]]:
     """Do the same for a table of positions, by the names of its columns."""
     lines = lines_of(read_text(path, CoordinateError, "position table"))
-    if not lines or "\t" in lines[0]:
+    if not lines:
         return [], []
-    for separator, what in _SEPARATORS.items():
+    separators = ["\t"] if "\t" in lines[0] else list(_SEPARATORS)
+    for separator in separators:
+        header = [name.casefold() for name in fields_of(lines[0], separator)]
+        if _COLUMNS - set(header):
+            continue
         rows = [fields_of(line, separator) for line in lines if line.strip()]
-        if {name.casefold() for name in rows[0]} >= _COLUMNS:
-            notes = [f"The table of positions has {what} between its fields, and no tabs."]
-            return ["\t".join(row) for row in rows], notes
+        notes = []
+        if separator in _SEPARATORS:
+            what = _SEPARATORS[separator]
+            notes.append(f"The table of positions has {what} between its fields, and no tabs.")
+        if not _ADJUSTED & set(header):
+            notes.append(f"{_ARRAY_ALONE} (new_x, new_y), and those of the array were taken.")
+            x, y = header.index("x") - len(header), header.index("y") - len(header)
+            rows = [[*row, row[x], row[y]] for row in rows]
+            rows[0][-2:] = ["new_x", "new_y"]
+        return ["\t".join(row) for row in rows] if notes else [], notes
     return [], []  # whose reader says what is lacking
 
 
 def _spots_in(names: list[str], header: list[str]) -> str:
     """Return where the names of spots stand; empty where neither holds nothing else."""
-    if names and all(map(parse_position, names)):
+    if names and all(map(_position_in, names)):
         return "rows"
-    columns = header if parse_position(header[0]) else header[1:]  # R leaves the corner out
-    return "header" if columns and all(map(parse_position, columns)) else ""
+    columns = header if header and _position_in(header[0]) else header[1:]  # R has no corner
+    return "header" if columns and all(map(_position_in, columns)) else ""
+
+
+def _position_in(name: str) -> bool:
+    """Return whether a name is a position in the array, or holds one."""
+    return bool(parse_position(name) or _MARKED.fullmatch(name))
 
 
 def _odd_row(rows: list[list[str]]) -> int:

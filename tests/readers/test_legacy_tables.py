@@ -88,6 +88,49 @@ def test_positions_are_read_as_meant_and_what_was_changed_is_recorded(
     check(slide, [f"The table of positions has {what} between its fields, and no tabs."])
 
 
+@pytest.mark.parametrize("separator", ["\t", ","])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("corner", ["gene", None])
+@pytest.mark.parametrize("name", ["1_{}", "{}_1", "A1:{}", "spot_{}", "10 {}-b"])
+def test_what_stands_around_the_positions_in_all_names_is_left_out(
+    tmp_path, tables, separator, turned, corner, name
+):
+    counts, spots = tables
+    counts.index = [name.format(spot) for spot in counts.index]
+    text = (counts.T if turned else counts).to_csv(sep=separator, index_label=corner or "")
+    if corner is None:
+        text = text.partition(separator)[2]
+    slide = written(tmp_path, text, spots.to_csv(sep="\t"))
+    told = f"Spots are named {name.format('<x>x<y>')} in the table of counts: read as <x>x<y>."
+    assert slide.uns["slide"]["repairs"][-1] == told
+    check(slide, slide.uns["slide"]["repairs"])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_table_of_several_sections_is_refused(tmp_path, tables, turned):
+    counts, spots = tables
+    counts.index = [f"{1 + at // 40}_{name}" for at, name in enumerate(counts.index)]
+    told = r"2 ways \(1_<x>x<y>, 2_<x>x<y>\), as a table of several sections does"
+    with pytest.raises(CountsError, match=told):
+        written(tmp_path, (counts.T if turned else counts).to_csv(sep="\t"), spots.to_csv(sep="\t"))
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+@pytest.mark.parametrize("named", [True, False])
+def test_positions_need_no_adjusted_ones(tmp_path, tables, separator, named):
+    counts, spots = tables
+    text = spots.drop(columns=["new_x", "new_y"]).to_csv(sep=separator)
+    if not named:  # rows, as R writes them
+        text = text.removeprefix(separator)
+    slide = written(tmp_path, counts.to_csv(sep="\t"), text)
+    told = (
+        "The table of positions has no adjusted ones (new_x, new_y), and those of the array were"
+        " taken."
+    )
+    assert slide.uns["slide"]["repairs"][-1] == told
+    check(slide, slide.uns["slide"]["repairs"])
+
+
 @pytest.mark.parametrize("name", ["in_tissue", "under_tissue", "Selected"])
 def test_a_column_beside_selected_that_may_tell_of_the_tissue_is_told(tmp_path, tables, name):
     counts, spots = tables

@@ -193,7 +193,10 @@ def load_mapping(
     """
     values = _load(text, source, what, error, typed, names)
     if not isinstance(values, dict):
-        raise error(f"{source} must be a YAML mapping, found {type(values).__name__}.")
+        raise error(
+            f"{source} must be a YAML mapping, found {type(values).__name__}: a {what} holds"
+            " settings, NAME: VALUE in a line each. Is it another file?"
+        )
     return values
 
 

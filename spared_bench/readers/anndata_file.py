@@ -44,6 +44,7 @@ from spared_bench.readers.scale import (
     check_visium,
     scale_by_copies,
 )
+from spared_bench.readers.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -159,7 +160,7 @@ def open_anndata(path: Path) -> AnnData:
             " `anndata.read_zarr(...).write_h5ad(...)`."
         )
     if not path.is_file():
-        raise MissingFileError(f"There is no AnnData file at {path}. Check its path.")
+        raise MissingFileError(f"There is no AnnData file at {path}. {whereabouts(path)}")
     try:
         with h5py.File(path) as file:
             if not {"obs", "var"} <= set(file):

@@ -21,6 +21,7 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby, packed_beside
 from spared_bench.readers.text import GZIP, bare, fields_of, lines_of, read_text, unpack
+from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def read_feature_matrix(folder: Path, organism: str = "") -> FeatureMatrix:
         return _read_mtx(folder / _MTX, organism)
     raise MissingFileError(
         f"There are no counts in {folder}: expected {_H5} or the folder {_MTX}/."
-        f" {_where_else(folder)}"
+        f" {whereabouts(folder) or _where_else(folder)}"
     )
 
 
@@ -117,21 +118,32 @@ def _where_else(folder: Path) -> str:
         return f"{advice}{' or '.join(bins)}."
     if good:
         return f"Name {' or '.join(good)}, where there are some."
-    cells = [path for pattern in _OF_CELLS for path in sorted(folder.glob(pattern))]
-    if cells:
-        return (
-            f"{cells[0].name} holds counts of single cells, and spots are read: pool cells, or"
-            " their molecules, into squares of a spot's size, and write an AnnData file with raw"
-            " counts in `X` and the centres of the squares, in pixels of the image, in"
-            ' `obsm["spatial"]`, as `format: h5ad`.'
-        )
+    if cells := counts_of_cells(folder):
+        return cells
     packed = packed_beside(folder, "filtered", "matrix", "outs", "binned", "square_")
     if not packed and list(folder.glob("raw_feature_bc_matrix*")):
         return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
     wanted = (folder / _H5, folder / _MTX / "matrix.mtx")
     hints = (nearby(path, f"*{path.suffix}", f"*{path.suffix}.gz") for path in wanted)
-    last = "Name the folder that Space Ranger calls `outs`."
+    last = (
+        "Name the folder that Space Ranger calls `outs`; of another technology, write an AnnData"
+        ' file, with the centres of spots, in pixels of the image, in `obsm["spatial"]`:'
+        " `format: h5ad`."
+    )
     return next(filter(None, (packed, *hints)), last)
+
+
+def counts_of_cells(folder: Path) -> str:
+    """Say so where a folder holds counts of single cells, as of Xenium, MERSCOPE and CosMx."""
+    cells = [path for pattern in _OF_CELLS for path in sorted(folder.glob(pattern))]
+    if not cells:
+        return ""
+    return (
+        f"{cells[0].name} holds counts of single cells, and spots are read: pool cells, or"
+        " their molecules, into squares of a spot's size, and write an AnnData file with raw"
+        " counts in `X` and the centres of the squares, in pixels of the image, in"
+        ' `obsm["spatial"]`, as `format: h5ad`.'
+    )
 
 
 def _read_h5(path: Path, organism: str) -> FeatureMatrix:

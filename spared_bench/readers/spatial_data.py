@@ -31,6 +31,7 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.scale import ImageCopy, check_copies
 from spared_bench.readers.spatial_systems import stretch_of, way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
+from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.readers.zarr_counts import check_stored
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 
@@ -154,7 +155,7 @@ def _open(path: Path) -> Any:
     if not path.is_dir():
         raise MissingFileError(
             f"There is no SpatialData object (.zarr folder) at {path}."
-            f" {instead(path) or 'Check its path.'}"
+            f" {whereabouts(path) or instead(path) or 'It is a file, and a folder is read.'}"
         )
     import spatialdata
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from spared_bench.encoded import decode
 from spared_bench.errors import DataError, MissingFileError
 from spared_bench.readers.instead import instead
+from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.unseen import clear
 
 GZIP = b"\x1f\x8b"
@@ -38,7 +39,8 @@ def read_text(path: Path, error: type[DataError], what: str) -> str:
         If it is not there.
     """
     if not path.is_file():
-        raise MissingFileError(f"There is no {what} at {path}. Check the path, or copy it there.")
+        found = whereabouts(path) or "It is a folder: name the file in it that is meant."
+        raise MissingFileError(f"There is no {what} at {path}. {found}")
     try:
         raw = path.read_bytes()
         if raw and not raw.startswith(GZIP) and (told := instead(path)):

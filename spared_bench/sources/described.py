@@ -90,10 +90,13 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     _refuse_folders(described.format, slide_id, entry)
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():
+        from spared_bench.readers.whereabouts import whereabouts
+
         raise MissingFileError(
             f"There is no image {image}, which the entry of slide {slide_id!r} of dataset"
-            f" {described.name!r} names. Put it there, or correct `image` (or leave it out) and add"
-            " the dataset with `spared-bench data add FILE` (with `--replace`, if it is there)."
+            f" {described.name!r} names. {whereabouts(image)} Put it there, or correct `image` (or"
+            " leave it out) and add the dataset with `spared-bench data add FILE` (with"
+            " `--replace`, if it is there)."
         )
     exports = folder / _IMAGES / slide_id  # files of several slides may have one name
     if described.format == "space_ranger":

@@ -43,6 +43,7 @@ from spared_bench.words import counted
 DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.
 FACTORY = "spared_bench.sources.described:read_slide"
+_SHORT = "A description is a short YAML file, in which files of data are named."
 
 _SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 
@@ -314,7 +315,10 @@ def read_description(path: Path) -> Description:
     """
     from spared_bench.readers.text import read_text
 
-    text = read_text(path, MissingFileError, "description")
+    try:
+        text = read_text(path, MissingFileError, "description")
+    except MissingFileError as error:
+        raise MissingFileError(" ".join(filter(None, [str(error), _instead(path)]))) from error
     # Ids are what stands there: YAML takes `010` for 8 and `on` for True. Numbers and switches of
     # the model are read from their text; only `parameters` have no model.
     what = "description of a dataset"
@@ -326,6 +330,14 @@ def read_description(path: Path) -> Description:
     _refuse_one_slide_twice(found, path)
     Processing(from_dataset=True).for_dataset(_sound_spec(found, path))  # and its parameters
     return found
+
+
+def _instead(path: Path) -> str:
+    """Say so where a file of data stands in the place of its description."""
+    from spared_bench.sources.what_it_is import what_it_is
+
+    what = what_it_is(path, "")
+    return f"{what} {_SHORT}".strip() if what or path.is_file() else ""
 
 
 def _sound_spec(described: Description, path: Path) -> DatasetSpec:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from spared_bench.readers.feature_matrix import counts_of_cells
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: Of files that no reader here takes, by what they are called.
 _BY_SUFFIX = {
@@ -16,6 +18,8 @@ _BY_SUFFIX = {
     **dict.fromkeys(
         (".xlsx", ".xls", ".ods"), "It is a spreadsheet: save its table as text between tabs."
     ),
+    ".gem": "It is a GEM of Stereo-seq: write bins of a spot's size as AnnData (stereopy's"
+    " `st.io.stereo_to_anndata`).",
     ".cloupe": "It is a file for Loupe: name the folder `outs` that Space Ranger wrote beside it,"
     " as `format: space_ranger`.",
 }
@@ -26,7 +30,7 @@ _BY_GROUPS = {
     " `st.io.stereo_to_anndata`).",
     ("row_attrs", "col_attrs"): "It is Loom: write it as AnnData, `anndata.io.read_loom(...)`, with"
     ' the centres of spots in `obsm["spatial"]`.',
-    ("assays", "cell.names"): "It is h5Seurat: write it as AnnData, `SeuratDisk::Convert`, with raw"
+    ("assays",): "It is h5Seurat: write it as AnnData, `SeuratDisk::Convert`, with raw"
     ' counts and the centres of spots in `obsm["spatial"]`.',
 }
 _ANNDATA = ("obs", "var")
@@ -60,7 +64,7 @@ def _folder(path: Path, form: str) -> str:
     is_zarr = any((path / name).exists() for name in (".zgroup", "zarr.json"))
     if is_zarr and (path / "tables").is_dir() and form != "spatialdata":
         return "It is SpatialData: write `format: spatialdata`."
-    return ""
+    return counts_of_cells(path) if form != "space_ranger" else ""  # whose reader says so
 
 
 def _hdf5(path: Path, form: str) -> str:

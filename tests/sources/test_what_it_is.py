@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from anndata import AnnData
 
-from spared_bench.errors import DataError
+from spared_bench.errors import DataError, UsageError
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.what_it_is import what_it_is
 from tests import made_slides
@@ -57,3 +57,33 @@ def test_files_that_nothing_here_reads_are_told(tmp_path, name, groups, told):
         for group in groups:
             file.create_group(group)
     assert told in refusal(tmp_path, name, "h5ad")
+
+
+@pytest.mark.parametrize("form", ["h5ad", "legacy_st", "spatialdata", "space_ranger"])
+@pytest.mark.parametrize(
+    "name", ["cell_feature_matrix.h5", "cell_by_gene.csv", "S1_exprMat_file.csv.gz"]
+)
+def test_a_folder_of_single_cells_is_told_as_such_in_any_format(tmp_path, form, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).touch()
+    assert f"{name} holds counts of single cells" in refusal(tmp_path, "run", form)
+
+
+@pytest.mark.parametrize("form", ["h5ad", "spatialdata", "space_ranger", "legacy_st", "hest"])
+def test_a_path_at_which_nothing_is_is_told_with_what_is_called_like_it(tmp_path, form):
+    (tmp_path / "outs").touch()
+    told = refusal(tmp_path, "out", form)
+    assert f"{tmp_path} has no 'out'. Did you mean 'outs'?" in told
+
+
+@pytest.mark.parametrize("name", ["a.h5ad", "he.png", "outs", "table.csv"])
+def test_data_in_the_place_of_a_description_are_told_as_such(tmp_path, name):
+    AnnData(np.ones((2, 2), np.float32)).write_h5ad(tmp_path / "a.h5ad")
+    made_slides.picture(0).save(tmp_path / "he.png")
+    made_slides.space_ranger(tmp_path / "outs")
+    (tmp_path / "table.csv").write_text("barcode,layer\nA,L1\n")
+    with pytest.raises((DataError, UsageError)) as refused:
+        add_description(tmp_path / name, tmp_path / "data")
+    told = str(refused.value)
+    assert ("holds settings" if name == "table.csv" else "is a short YAML file") in told
+    assert ("AnnData" in told, "Space Ranger" in told) == (name == "a.h5ad", name == "outs")

@@ -1,0 +1,46 @@
+"""Why nothing is at a path that somebody wrote: what of it is there, and what is called like it."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from spared_bench.errors import did_you_mean
+
+_SERVER = re.compile(r"\b(https?|ftp|s3|gs):/+")
+_VARIABLE = re.compile(r"\$\{?\w+\}?|%\w+%")
+_PATTERN = re.compile(r"[*?]")
+
+
+def whereabouts(path: Path) -> str:
+    """Return a sentence on a path at which nothing is; empty where something is.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    if path.exists():
+        return ""
+    text = str(path)
+    if server := _SERVER.search(text):
+        return f"What is on a server ({server[1]}) is not fetched: download it, and name the file."
+    if "\\" in text:
+        return "Folders are parted by `/` here, and a backslash is a letter of a name."
+    if variable := _VARIABLE.search(text):
+        return f"Nothing is put in the place of {variable[0]}: write the path in full."
+    if pattern := _PATTERN.search(text):
+        return f"Paths are no patterns ({pattern[0]}): name what is meant."
+    return _first_lacking(path.resolve())
+
+
+def _first_lacking(path: Path) -> str:
+    """Name the first part of a path that is not there, and the nearest name beside it."""
+    above = next(folder for folder in path.parents if folder.exists())
+    name = path.relative_to(above).parts[0]
+    if not above.is_dir():
+        return f"{above} is a file, and no folder."
+    names: list[str] = []
+    with suppress(OSError):
+        names = [each.name for each in above.iterdir()]
+    return f"{above} has no {name!r}. {did_you_mean(name, names)}".rstrip()

@@ -1,0 +1,32 @@
+"""A path at which nothing is: the message says which part is not there, and what is like it."""
+
+from __future__ import annotations
+
+import pytest
+
+from spared_bench.readers.whereabouts import whereabouts
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("data/t1.h5ad", "data has no 't1.h5ad'. Did you mean 'T1.h5ad'?"),
+        ("dat/T1.h5ad", "has no 'dat'. Did you mean 'data'?"),
+        ("data/T1.h5ad ", "Did you mean 'T1.h5ad'?"),
+        ("data/outs/x", "data has no 'outs'."),
+        ("data/T1.h5ad/x", "T1.h5ad is a file, and no folder."),
+        ("data\\T1.h5ad", "Folders are parted by `/` here"),
+        ("C:\\data\\T1.h5ad", "Folders are parted by `/` here"),
+        ("data/T*.h5ad", "Paths are no patterns (*)"),
+        ("$DATA/T1.h5ad", "Nothing is put in the place of $DATA"),
+        ("%DATA%/T1.h5ad", "Nothing is put in the place of %DATA%"),
+        ("https://example.org/T1.h5ad", "What is on a server (https) is not fetched"),
+        ("data/T1.h5ad", ""),
+        ("data", ""),
+    ],
+)
+def test_what_is_wrong_with_a_path_is_told(tmp_path, given, told):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "T1.h5ad").touch()
+    found = whereabouts(tmp_path / given)
+    assert told in found if told else not found

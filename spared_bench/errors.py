@@ -37,6 +37,7 @@ prints the message alone; a traceback is for our own mistakes.
 from __future__ import annotations
 
 import difflib
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -77,7 +78,7 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = _of_a_file(kind, name) or did_you_mean(name, names)
+        near = _of_a_file(kind, name) or _of_several(name, names) or did_you_mean(name, names)
         parts = [f"No {kind} is named {name!r}.", near]
         self.short = " ".join(part for part in parts if part)
         noun, of, rest = kind.partition(" of ")
@@ -97,6 +98,16 @@ def _of_a_file(kind: str, name: str) -> str:
             " the `name` in it."
         )
     return ""
+
+
+def _of_several(name: str, known: Iterable[str]) -> str:
+    """Say what to do with several names that stand where one is expected; empty for one."""
+    parts = [part for part in re.split(r"[,;\s]+", name) if part]
+    if len(parts) < 2 or not {part.casefold() for part in parts} & {
+        each.casefold() for each in known
+    }:
+        return ""
+    return f"Give each name by itself: {', '.join(map(repr, parts))}."
 
 
 class AmbiguousNameError(UsageError):

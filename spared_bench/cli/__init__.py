@@ -6,10 +6,15 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
@@ -20,8 +25,32 @@ from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
+_HOME = re.compile(r"((?:[\w.-]+=)*)~(?=/|$)")
+
+
+class _Commands(TyperGroup):
+    """The commands, to which ``~`` is the home folder wherever a path begins.
+
+    Shells put it in for a word that begins with it, and most of them leave ``--out=~/board`` as it
+    is: a folder called ``~`` would be made.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        with suppress(RuntimeError):  # nobody's home is known
+            home = str(Path.home())
+            args = [in_home(arg, home) for arg in args]
+        return super().parse_args(ctx, args)
+
+
+def in_home(argument: str, home: str) -> str:
+    """Return an argument with the home folder in the place of ``~``, where a path begins."""
+    found = _HOME.match(argument)
+    return argument if found is None else f"{found[1]}{home}{argument[found.end() :]}"
+
+
 app = typer.Typer(
     name="spared-bench",
+    cls=_Commands,
     help="Which methods predict spatial gene expression from histology images, and how well.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -32,7 +32,7 @@ from spared_bench.readers.scale import ImageCopy, check_copies
 from spared_bench.readers.spatial_systems import stretch_of, way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
 from spared_bench.readers.whereabouts import whereabouts
-from spared_bench.readers.zarr_counts import check_stored
+from spared_bench.readers.zarr_counts import check_stored, told_unstored
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def read_spatialdata(
     table = _pick(sdata.tables, table, "table", path)
     counts = sdata.tables[table]
     check_sparse(counts, path)
+    columns = (label, tissue or "in_tissue", "array_row", "array_col")
     unstored = check_stored(path / "tables" / table, layer, path)
+    unstored += told_unstored(path / "tables" / table, columns)
     attributes = counts.uns.get("spatialdata_attrs", {})
     shapes = shapes or _annotated(sdata, attributes)
     labelled = shapes in sdata.labels and shapes not in sdata.shapes

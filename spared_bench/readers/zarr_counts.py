@@ -1,4 +1,4 @@
-"""Counts of a table in a Zarr folder, of which an interrupted copy leaves some chunks out.
+"""A table in a Zarr folder, of which an interrupted copy leaves some chunks out.
 
 A chunk that is not stored reads as zeros without a word. Writers leave out what is zero throughout:
 no chunk of the values of a sparse matrix is, and one of a dense matrix may be.
@@ -7,6 +7,7 @@ no chunk of the values of a sparse matrix is, and one of a dense matrix may be.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,46 @@ def check_stored(table: Path, layer: str, path: Path) -> list[str]:
             " copied whole, counts are lacking."
         ]
     return []
+
+
+def told_unstored(table: Path, columns: Collection[str]) -> list[str]:
+    """Return a sentence for each column of ``obs`` of which chunks are not there; and of ``var``.
+
+    Of numbers these read as 0, of classes as the first of them, of text as empty: of ``var`` text
+    alone is looked at, since a class may well be that of all genes.
+
+    Parameters
+    ----------
+    table : Path
+        The folder of the table.
+    columns : collection of str
+        Those of ``obs`` that are read.
+    """
+    import zarr
+
+    notes = []
+    for part in ("obs", "var"):
+        try:
+            group = zarr.open_group(str(table / part), mode="r")
+            found = {
+                name: each for name, each in group.members() if part == "var" or name in columns
+            }
+        except (OSError, KeyError, ValueError):  # whose reader says what is lacking
+            continue
+        for name, column in sorted(found.items()):
+            values = column.get("codes") if isinstance(column, zarr.Group) else column
+            if not isinstance(values, zarr.Array) or (
+                part == "var" and values.dtype.kind in "iufb"
+            ):
+                continue
+            lacking, whole = _unstored(values)
+            if lacking:
+                notes.append(
+                    f"{counted(lacking, 'chunk')} of {whole} of {part}[{name!r}] are not stored, as"
+                    " those that hold zeros, the first class or no text, and were read so. If the"
+                    " folder was not copied whole, copy it again."
+                )
+    return notes
 
 
 def _unstored(values: Any) -> tuple[int, int]:

@@ -114,6 +114,36 @@ def test_a_column_that_may_tell_of_the_tissue_is_told_and_used_when_named(writte
     assert slide.n_obs == 60
 
 
+@pytest.mark.parametrize(
+    ("column", "chunks"),
+    [
+        ("obs['layer']", "obs/layer/codes"),
+        ("obs['array_row']", "obs/array_row"),
+        ("var['gene_ids']", "var/gene_ids"),
+        ("", "obs/other"),
+        ("", "var/genome/codes"),
+    ],
+)
+def test_a_column_that_was_not_copied_is_told(written, tmp_path, column, chunks):
+    def change(table):
+        rows, columns = np.divmod(np.arange(table.n_obs), 8)
+        table.obs["array_row"], table.obs["array_col"] = rows, 2 * columns + rows % 2
+        table.obs["other"] = rows
+        table.obs["layer"] = pd.Categorical(np.where(rows < 4, "L2", "L1"))
+        table.var["gene_ids"] = made_slides.gene_ids(table.n_vars)
+        table.var["genome"] = pd.Categorical(["GRCh38"] * table.n_vars)  # whose codes are all 0
+
+    def read():
+        options = {"shapes": "spots", "label": "layer", "exports": tmp_path / "out"}
+        return read_spatialdata(path, **options).uns["slide"]["repairs"]
+
+    path = with_table(written, tmp_path / "slide.zarr", change)
+    assert not read()
+    shutil.rmtree(path / "tables" / "t" / chunks / "c", ignore_errors=True)
+    told = [note for note in read() if "chunk of 1 of" in note]
+    assert [column in note for note in told] == [True] * bool(column)
+
+
 def test_a_table_that_anndata_wrote_in_place_is_told_with_what_to_do(written, tmp_path):
     path = shutil.copytree(written, tmp_path / "slide.zarr")
     table = ad.read_zarr(path / "tables" / "t")

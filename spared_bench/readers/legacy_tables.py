@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -121,9 +121,8 @@ def _take_marks_off(rows: list[list[str]], place: str, path: Path) -> list[str]:
         names = rows[0][first:]
     else:
         first, names = 0, [row[0] for row in rows[1:]]
-    found = [match for match in map(_MARKED.fullmatch, names) if match]
-    marks = sorted({(match["before"], match["after"]) for match in found})
-    if len(found) < len(names) or marks in ([], [("", "")]):
+    found, marks = _marks_of(names)
+    if marks in ([], [("", "")]):
         return []
     told = [f"{before}<x>x<y>{after}" for before, after in marks]
     if len(marks) > 1:
@@ -138,6 +137,32 @@ def _take_marks_off(rows: list[list[str]], place: str, path: Path) -> list[str]:
         else:
             rows[at + 1][0] = match["place"]
     return [f"Spots are named {told[0]} in the table of counts: read as <x>x<y>."]
+
+
+def as_positions(names: Sequence[str], counts: Path) -> list[str]:
+    """Return names of spots without what stands around the position in all of them alike.
+
+    As they are where it is not the same as in the table of counts: they may be another section's.
+    """
+    found, marks = _marks_of(names)
+    if marks in ([], [("", "")]):
+        return list(names)
+    lines = lines_of(read_text(counts, CountsError, "table of counts"))
+    separators = ("\t",) if "\t" in lines[0] else tuple(_SEPARATORS)
+    for separator in separators:
+        below = [fields_of(line, separator)[0] for line in lines[1:]]
+        across = fields_of(lines[0], separator)
+        if marks in (_marks_of(below)[1], _marks_of(across)[1], _marks_of(across[1:])[1]):
+            return [match["place"] for match in found]
+    return list(names)
+
+
+def _marks_of(names: Sequence[str]) -> tuple[list[re.Match[str]], list[tuple[str, str]]]:
+    """Return where names hold a position, and what stands around it; none where not all do."""
+    found = [match for match in map(_MARKED.fullmatch, names) if match]
+    if len(found) < len(names):
+        return [], []
+    return found, sorted({(match["before"], match["after"]) for match in found})
 
 
 def _spots(path: Path) -> tuple[list[str], list[str]]:

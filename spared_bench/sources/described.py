@@ -59,6 +59,11 @@ def read(described: Description, folder: Path, slide_id: str) -> AnnData:
         from spared_bench.readers.labels import put_labels, read_labels
 
         labels = read_labels(Path(table), described.label_column)
+        if described.format == "legacy_st":
+            from spared_bench.readers.legacy_tables import as_positions
+
+            counts = Path(described.slides[slide_id].path)
+            labels = dict(zip(as_positions([*labels], counts), labels.values(), strict=True))
         put_labels(slide, labels, f"The table {table}")
     facts = slide.uns["slide"]
     if facts["image_path"] and not facts.get(GIVEN):  # beside patches, it is only looked at

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spared_bench.errors import CoordinateError, CountsError
+from spared_bench.errors import ContractError, CoordinateError, CountsError
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.described import read_slide
 from tests import made_slides
@@ -104,6 +104,27 @@ def test_what_stands_around_the_positions_in_all_names_is_left_out(
     told = f"Spots are named {name.format('<x>x<y>')} in the table of counts: read as <x>x<y>."
     assert slide.uns["slide"]["repairs"][-1] == told
     check(slide, slide.uns["slide"]["repairs"])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", ["1_{}", "{}", "2_{}"])
+def test_labels_may_name_spots_as_the_table_of_counts_does(tmp_path, tables, name, turned):
+    counts, spots = tables
+    labels = [f"{name.format(spot)},L{at % 2}" for at, spot in enumerate(counts.index)]
+    (tmp_path / "labels.csv").write_text("\n".join(["spot,layer", *labels]))
+    counts.index = [f"1_{spot}" for spot in counts.index]
+    (tmp_path / "counts").write_text((counts.T if turned else counts).to_csv(sep=","))
+    (tmp_path / "spots").write_text(spots.to_csv(sep="\t"))
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: legacy_st\norganism: human\nsplit: {train: [A]}\nlabel_column: layer\n"
+        "slides: {A: {path: counts, spots: spots, image: he.png, labels: labels.csv}}\n"
+    )
+    if name == "2_{}":  # of another section
+        with pytest.raises(ContractError, match="'2_2x2' for example, and none of them is among"):
+            add_description(tmp_path / "mine.yaml", tmp_path / "data")
+        return
+    add_description(tmp_path / "mine.yaml", tmp_path / "data")
+    assert list(read_slide(tmp_path / "data/mine", "A").obs["label"]) == ["L0", "L1"] * 32
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -319,7 +319,8 @@ def test_a_plugin_file_may_name_a_module_beside_it_and_gets_no_other_of_that_nam
 
 
 @pytest.mark.parametrize(
-    ("name", "told"), [("absent.py", "There is no plugin file"), (".", "is a folder, and `--plug")]
+    ("name", "told"),
+    [("absent.py", r"no plugin file .* has no 'absent.py'"), (".", "is a folder, and `--plug")],
 )
 def test_a_plugin_file_that_is_not_there_ends_the_command(tmp_path, name, told):
     with pytest.raises(UsageError, match=told):

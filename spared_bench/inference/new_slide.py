@@ -18,6 +18,7 @@ from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 from spared_bench.readers.tissue_column import under_tissue
+from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.sources.pictures import refuse_preview
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def require_image(path: Path) -> Path:
             f"{path} is a folder, and an image is read from one file. Name the one in it that is"
             " meant; an image in Zarr (OME-Zarr, SpatialData) is written as OME-TIFF first."
         )
+    if not path.exists():
+        raise MissingFileError(f"There is no image at {str(path)!r}. {whereabouts(path)}")
     refuse_preview(path)
     return path
 
@@ -104,7 +107,8 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
         If ``um_per_px`` contradicts the distance of Visium's spots.
     """
     if not path.is_file():
-        raise MissingFileError(f"There is no file of positions at {str(path)!r}. Check the path.")
+        told = whereabouts(path) or "It is a folder."
+        raise MissingFileError(f"There is no file of positions at {str(path)!r}. {told}")
     if "tissue_positions" in path.name:
         found = read_position_file(path)
         covered, notes = under_tissue(found, "", path, _CALLED, _USE_IT)

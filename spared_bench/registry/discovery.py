@@ -110,7 +110,9 @@ def _jobs(
                 " hooks, or install the package (`pip install -e .`), which needs no `--plugin`."
             )
         if not path.is_file():
-            raise UsageError(f"There is no plugin file {path}. Check the path after `--plugin`.")
+            from spared_bench.readers.whereabouts import whereabouts
+
+            raise UsageError(f"There is no plugin file {path} (`--plugin`). {whereabouts(path)}")
     found = list(entry_points(group=GROUP) if points is None else points)
     sources: dict[tuple[str, str, str], Plugin] = {}
     known: dict[int, tuple[str, str]] = {id(None): ("?", "")}

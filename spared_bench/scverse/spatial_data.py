@@ -12,6 +12,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import ContractError, MissingFileError, UsageError
 from spared_bench.files import replacing
+from spared_bench.readers.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -150,7 +151,7 @@ def read(path: Path | str) -> AnnData:
 
     path = Path(path)
     if not path.exists():
-        raise MissingFileError(f"There is nothing at {path}. Check the path.")
+        raise MissingFileError(f"There is nothing at {path}. {whereabouts(path)}")
     try:
         if path.suffix == ".h5ad":
             return read_h5ad(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import MissingFileError, SplitError, UsageError
+from spared_bench.readers.whereabouts import whereabouts
 
 GENES = "var_50genes.json"
 SCHEME = "fold"
@@ -49,7 +50,8 @@ def tasks_in(folder: Path) -> list[Task]:
         If a task lacks files, or a fold does not say what it trains on and tests.
     """
     if not folder.is_dir():
-        raise MissingFileError(f"There is no folder {folder}. Check the path after `--hest`.")
+        told = whereabouts(folder) or "It is a file."
+        raise MissingFileError(f"There is no folder {folder} (`--hest`). {told}")
     places = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = [read_task(place) for place in places if _is_task(place)]
     if not found and not is_hest1k(folder):

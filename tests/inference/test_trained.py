@@ -352,15 +352,35 @@ def test_a_run_that_cannot_be_applied_says_why(trained_workspace, run, error, me
         ([], "Give either `--spots FILE` or `--grid-um STEP`"),
         (["--grid-um", 100], "`--grid-um` needs the image's scale"),
         (["--spots", "none.csv"], "the image's scale is unknown.*--um-per-px.*--spot-diameter-px"),
-        (["--spots", "none.csv", "--um-per-px", 1], "no file of positions at 'none.csv'"),
+        (["--spots", "none.csv", "--um-per-px", 1], "at 'none.csv'\\. .* has no 'none.csv'"),
         (["--spots", "x", "--um-per-px", 1, "--gene", "g99"], "No predicted gene is named 'g99'"),
     ],
 )
-def test_what_is_missing_on_the_command_line_is_named(trained_workspace, arguments, message):
-    done = run_predict(trained_workspace, "toy/none/linear-probe", "--image", "i.png", *arguments)
+def test_what_is_missing_on_the_command_line_is_named(
+    trained_workspace, tmp_path, arguments, message
+):
+    Image.new("RGB", (60, 60), "white").save(tmp_path / "i.png")
+    image = ["--image", tmp_path / "i.png"]
+    done = run_predict(trained_workspace, "toy/none/linear-probe", *image, *arguments)
     assert isinstance(done.exception, SparedBenchError)
     with pytest.raises(SparedBenchError, match=message):
         raise done.exception
+
+
+@pytest.mark.parametrize("at", ["command", "python"])
+def test_an_image_that_is_not_there_is_told_with_what_is_called_like_it(
+    trained_workspace, tmp_path, at
+):
+    run, image = "toy/none/linear-probe", tmp_path / "slide.tiff"
+    (tmp_path / "slide.tif").touch()
+    with pytest.raises(MissingFileError, match=r"no image at .* Did you mean 'slide\.tif'\?"):
+        if at == "python":
+            spared_bench.predict(
+                run, image, grid_um=100, um_per_px=0.5, workspace=trained_workspace
+            )
+        else:
+            places = ["--grid-um", 100, "--um-per-px", 0.5]
+            raise run_predict(trained_workspace, run, "--image", image, *places).exception
 
 
 @pytest.mark.parametrize("at", ["command", "python"])

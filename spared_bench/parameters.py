@@ -185,7 +185,7 @@ def resolve(method: str, signature: Signature, wishes: Wishes) -> Chosen:
         configuration = PUBLISHED
     sources = (
         (f"overrides of {wishes.protocol}", wishes.overrides),
-        ("--weights", _by_weights(signature, wishes.weights)),
+        ("--weights", by_weights(signature, wishes.weights)),
         ("--set", wishes.by_hand),
     )
     for source, asked in sources:
@@ -261,7 +261,7 @@ def _has_a_key(value: Any) -> bool:
     return True
 
 
-def _by_weights(signature: Signature, weights: str) -> dict[str, str]:
+def by_weights(signature: Signature, weights: str) -> dict[str, str]:
     """Return what ``--weights`` sets: nothing where ``weights`` means something else, or is not."""
     parameter = signature.parameters.get(WEIGHTS)
     if not weights or parameter is None or not fits(weights, parameter.annotation):

@@ -19,7 +19,7 @@ from spared_bench.errors import (
 from spared_bench.models.augmentation.names import made as augmentations
 from spared_bench.models.augmentation.names import of_method as augment_of
 from spared_bench.models.encoder_table import is_colour
-from spared_bench.parameters import Signature
+from spared_bench.parameters import Signature, by_weights
 from spared_bench.protocol import PUBLISHED
 from spared_bench.registry import Registered
 from spared_bench.specs import PredictorSpec
@@ -63,7 +63,7 @@ def problems_of(bench: Bench, kind: str, name: str) -> list[str]:
     try:
         parameters = bench.chosen(kind, name).values
         problems = _augmentation(bench, kind, name, parameters)
-        problems += _unused_weights(bench, kind, name, parameters)
+        problems += _unused_weights(bench, kind, name)
         problems += _empty_options(bench, kind, name, parameters)
     except UsageError as error:
         problems = [str(error)]
@@ -123,6 +123,15 @@ def notes_on_methods(
         for name in bench.settings.parameters
         if name not in names
     ]
+    weights = bench.settings.weights
+    if weights and not any(
+        by_weights(bench.signature(*each), weights) and not _encoder_without_weights(bench, *each)
+        for each in used
+    ):
+        notes.append(
+            f"`--weights {weights}` has no effect: no selected method starts from weights, unless"
+            " `--set METHOD.weights=...` names them."
+        )
     wanted = bench.protocol.configuration
     offered = [bench.signature(kind, name).configurations for kind, name in used]
     own = bench.protocol.name not in bench.registry.names("protocol")  # may be misspelt
@@ -230,7 +239,18 @@ def _augmentation(bench: Bench, kind: str, name: str, parameters: Mapping[str, A
     return []
 
 
-def _unused_weights(bench: Bench, kind: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+def _encoder_without_weights(bench: Bench, kind: str, name: str) -> str:
+    """Return the encoder of a method that has no weights; empty of any other method."""
+    asked = getattr(bench.registry.get(kind, name).spec, "encoder", "")
+    known = bench.signature(kind, name).parameters
+    if not asked or "backbone" in known:
+        return ""
+    default = known[asked].default if asked in known else ""
+    encoder = bench.chosen(kind, name).values.get(asked, default)
+    return encoder if isinstance(encoder, str) and is_colour(encoder) else ""
+
+
+def _unused_weights(bench: Bench, kind: str, name: str) -> list[str]:
     """Say of weights that were set of a method whose encoder has none that they have no effect."""
     entry = bench.registry.get(kind, name)
     spec = entry.spec
@@ -238,9 +258,8 @@ def _unused_weights(bench: Bench, kind: str, name: str, parameters: Mapping[str,
     given = {**bench.set_of(entry, own), **bench.set_of(entry, spec.name)}.get("weights")
     if not asked or given in (None, "", "pretrained", "random") or not entry.plugin.is_ours:
         return []  # of others, they may be of a network of their own
-    known = bench.signature(kind, name).parameters
-    encoder = parameters.get(asked, known[asked].default if asked in known else "")
-    if "backbone" in known or not isinstance(encoder, str) or not is_colour(encoder):
+    encoder = _encoder_without_weights(bench, kind, name)
+    if not encoder:
         return []
     return [
         f"The weights {given!r} of {kind} {name!r} have no effect: its {asked} is {encoder!r},"

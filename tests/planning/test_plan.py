@@ -226,6 +226,11 @@ def test_settings_without_effect_are_said(workspace, tmp_path):
         note == "`--set` fixes parameters of 'toy-ridge', which is not among the selected methods."
     )
 
+    bench = toy_bench(workspace, weights="random")
+    (note,) = select(bench, ["toy"], ["none"], ["toy-mean", "linear-probe"]).warnings
+    assert note.startswith("`--weights random` has no effect: no selected method starts from weig")
+    assert not select(bench, ["toy"], ["none"], ["toy-mean", "shufflenet"]).warnings
+
     protocol = protocol_with(tmp_path, "configuration: smal")
     (note,) = select(toy_bench(workspace, protocol), ["toy"], ["none"], ["hist2st"]).warnings
     assert "No selected method offers the configuration 'smal' of protocol toy@1" in note

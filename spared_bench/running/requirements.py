@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from spared_bench.bench import Bench
@@ -21,6 +22,8 @@ from spared_bench.planning.stored import stored_results
 
 #: Parameters of methods that name a network, and the network that has no weights.
 _NAMING, _NO_NETWORK = ("backbone", "encoder"), ("", "color")
+#: How files of PyTorch begin, zip and pickle; of safetensors, a length and JSON, to its first sign.
+_PYTORCH, _HEAD = (b"PK\3\4", b"\x80"), 9
 
 
 def check_requirements(plan: Plan, gpus: Iterable[str] = ()) -> None:
@@ -236,6 +239,27 @@ def _why_not_here(network: str, weights: str, ours: bool) -> str:
     except UsageError as error:
         # A stranger's may be a network of its own, of which its trial will say what it lacks.
         return str(error) if ours else ""
+    return _why_unreadable(Path(weights).expanduser()) if ours else ""
+
+
+def _why_unreadable(file: Path) -> str:
+    """Return why a file that was named holds no weights; empty where it begins as one that does.
+
+    To read it whole takes as long as the network is large, and is the trial's.
+    """
+    from spared_bench.models.weights import read_weights
+
+    if not file.is_file():
+        return ""
+    with file.open("rb") as opened:
+        start = opened.read(_HEAD)
+    named = file.suffix == ".safetensors"  # by which files are read
+    if start[_HEAD - 1 :] == b"{" if named else start.startswith(_PYTORCH):
+        return ""
+    try:
+        read_weights(file)
+    except WeightsUnavailableError as error:
+        return str(error)
     return ""
 
 

@@ -61,6 +61,36 @@ def test_weights_may_be_random_or_a_file_or_in_the_folder(workspace, tmp_path, m
     check_requirements(plan_of(workspace, ["vit-b"]))
 
 
+@pytest.mark.parametrize(
+    ("name", "begin", "is_told"),
+    [
+        ("he.png", b"\x89PNG\r\n\x1a\n", True),
+        ("page.pth", b"<!doctype html>", True),
+        ("pointer.safetensors", b"version https://git-lfs", True),
+        ("empty.pth", b"", True),
+        ("torch.pth", None, False),
+        ("named.bin", None, False),
+        ("own.safetensors", None, False),
+    ],
+)
+def test_a_file_that_holds_no_weights_is_one_error_before_anything_runs(
+    workspace, tmp_path, name, begin, is_told
+):
+    path = tmp_path / name
+    if begin is not None:
+        path.write_bytes(begin)
+    elif path.suffix == ".safetensors":
+        save_file({"x": torch.zeros(1)}, path)
+    else:
+        torch.save({"x": torch.zeros(1)}, path)
+    plan = plan_of(workspace, ["vit-b"], weights=str(path))
+    if not is_told:  # whether they fit is found where they are loaded
+        check_requirements(plan)
+        return
+    with pytest.raises(WeightsUnavailableError, match=rf"vit-b .*{name} cannot be read"):
+        check_requirements(plan)
+
+
 @pytest.mark.parametrize("kind", ["predictor", "completer"])
 def test_frozen_encoders_need_weights_unless_they_are_colours(workspace, kind):
     name = {"predictor": "linear-probe", "completer": "stlearn"}[kind]

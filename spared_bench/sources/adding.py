@@ -136,13 +136,18 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
         *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),
-        *(_doubts_about_image(slide.uns["slide"]) if _is_read(slide) else []),
+        *_doubts_about_image(slide.uns["slide"]),
     ]
 
 
 def _doubts_about_image(facts: Mapping[str, Any]) -> list[str]:
     from spared_bench.processing.pixel_size import other_size
 
+    if not facts["image_path"]:  # and whoever sees one in the file believes that it is used
+        repairs = facts.get("repairs", ())
+        return [note for note in repairs if "image" in note.casefold() and "used" in note]
+    if facts.get(GIVEN):
+        return []
     um_per_px = float(facts["um_per_px"]) / float(facts["image_scale"])
     return other_size(Path(facts["image_path"]), um_per_px)
 

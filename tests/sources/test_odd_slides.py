@@ -114,6 +114,42 @@ def test_they_are_told_of_a_slide_that_is_added(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("factors", "place", "told"),
+    [
+        ({}, "images", "The image 'hires' of the file, 400 x 400 px, was not used: its scale is"),
+        ({"tissue_hires_scalef": 1.0}, "pictures", "The file holds what may be an image, 400 x"),
+        ({"tissue_hires_scalef": 1.0}, "images", ""),
+        ({}, "", ""),
+    ],
+)
+def test_an_image_that_is_not_used_is_told_of_when_its_slide_is_added(
+    tmp_path, factors, place, told
+):
+    _, centres = made_slides.lattice()
+    genes = gene_table("human")
+    genes = genes[genes["gene_type"] == "protein_coding"][:12]
+    adata = AnnData(
+        sparse.csr_matrix(made_slides.counts(12, 1), dtype=np.float32),
+        obs=pd.DataFrame(index=[f"s{i}" for i in range(len(centres))]),
+        var=pd.DataFrame({"gene_ids": list(genes.index)}, index=genes["gene_name"].tolist()),
+        obsm={"spatial": centres},
+    )
+    library = {"scalefactors": {"spot_diameter_fullres": 22.0, **factors}}
+    if place:
+        library[place] = {"hires": np.asarray(made_slides.picture(1))}
+    adata.uns["spatial"] = {"one": library}
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    described = tmp_path / "mine.yaml"
+    described.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: a.h5ad}}}"
+    )
+    doubts: list[str] = []
+    add_description(described, tmp_path / "data", tell=doubts.append)
+    assert [f"Slide 'T1': {told}" in each for each in doubts] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
     ("human", "mouse", "told"),
     [
         (

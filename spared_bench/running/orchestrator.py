@@ -8,7 +8,7 @@ to it. What becomes of a failure is said by ``retries``, for every executor alik
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from spared_bench.bench import Bench
@@ -77,6 +77,7 @@ class Orchestrator:
         self._running: dict[str, Job] = {}
         self._elsewhere: dict[str, Job] = {}
         self._made: set[str] = set()
+        self._broken: dict[str, Outcome] = {}  # products that could not be made
         self._looked = 0.0
         self._told: tuple[str, float] = ("", 0.0)
         self._store = self.plan.bench.workspace.store
@@ -114,12 +115,16 @@ class Orchestrator:
         """Queue the trials that a cell is known to need and nobody has done."""
         while True:
             wanted = cell.wanted(self.summary.results)
+            new = [job for job in wanted if not self._is_queued(job)]
             found = {
                 job.key: known
-                for job in wanted
-                if not self._is_queued(job) and (known := stored_result(self.plan, job)) is not None
+                for job in new
+                if (known := stored_result(self.plan, job)) is not None
             }
-            if not found:
+            lost = [(job, why) for job in new if job.key not in found and (why := self._lost(job))]
+            for job, why in lost:
+                self._fail(job, why)
+            if not found and not lost:
                 break
             for key, result in found.items():
                 self.summary.results[key] = result
@@ -359,15 +364,34 @@ class Orchestrator:
 
     def _fail_dependents(self, broken: Job, outcome: Outcome) -> None:
         """Record that what needed a product cannot be done; no method is to blame."""
-        for job in self._queue.drop_dependents(broken.key):
-            if job.kind != "trial":
-                self._fail_dependents(job, outcome)
-                continue
-            result = _record(self.plan, job, replace(outcome, status="error"))
-            self.summary.results[job.key] = result
-            self.summary.new += 1
-            self.watcher.finished(replace(outcome, job=job, status="error", result=result))
+        self._broken[broken.key] = outcome
+        dropped = [*self._dropped_with(broken.key)]
+        for job in dropped:
+            self._fail(job, outcome)
+        for job in dropped:  # when all are known: a search would want its other candidates again
             self._reconsider(job.key)
+
+    def _dropped_with(self, key: str) -> Iterator[Job]:
+        """Yield the trials that needed a product, or what is made of it; they wait no more."""
+        for job in self._queue.drop_dependents(key):
+            if job.kind == "trial":
+                yield job
+            else:
+                yield from self._dropped_with(job.key)
+
+    def _lost(self, job: Job) -> Outcome | None:
+        """Return what became of a product that a job needs and that could not be made."""
+        for need in self.plan.needs(job) if self._broken else ():
+            if found := self._broken.get(need.key) or self._lost(need):
+                return found
+        return None
+
+    def _fail(self, job: Job, outcome: Outcome) -> None:
+        """Record a trial that lacks what it needs, which became this."""
+        result = _record(self.plan, job, replace(outcome, status="error"))
+        self.summary.results[job.key] = result
+        self.summary.new += 1
+        self.watcher.finished(replace(outcome, job=job, status="error", result=result))
 
 
 def _is_ours(bench: Bench, job: Job) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import WorkspaceError
+from spared_bench.executors import work
 from spared_bench.results import without_times
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.processes import wait_for, workers_of
@@ -90,6 +91,19 @@ def test_a_dataset_that_cannot_be_prepared_fails_its_cells_and_no_others(bench):
         assert re.search(
             r"X of slide 'one' holds fractions \([\d.]+ for gene '\w+' of spot", message
         )
+
+
+def test_it_is_tried_once_and_each_candidate_of_a_search_fails_once(bench, monkeypatch):
+    plan = select(bench, ["toy-broken"], ["none", "median"], ["toy-ridge"])
+    asked = []
+    monkeypatch.setattr(work, "_prepare", lambda bench, job: asked.append(job) or 1 / 0)
+    report = execute(plan, executor="inline", **QUIET)
+    candidates = {job.key for cell in plan.cells for job in cell.search}
+    assert len(candidates) == 2
+    assert report.new == len(candidates) + 1  # the first of them, on the other completer
+    assert [result.completer for result in report.failed] == ["none", "median"]
+    assert {result.message for result in report.results} == {"ZeroDivisionError: division by zero"}
+    assert len(asked) == 1
 
 
 def test_a_damaged_result_is_made_again_and_is_the_same(bench):

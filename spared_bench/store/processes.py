@@ -17,6 +17,19 @@ _SCRATCH = "spared-bench-scratch."
 _STALE_SECONDS = 24 * 3600
 
 
+def _boot() -> str:
+    """Return what tells this machine, until it starts again, from all others; empty if unsaid."""
+    try:
+        said = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+    return f"-{said.replace('-', '')[:12]}" if said else ""
+
+
+#: Read at once: a process that is shut in later may not be able to.
+_BOOT = _boot()
+
+
 def stamp() -> str:
     """Return a suffix that says who is writing, for ``sweep``: place, process, its start.
 
@@ -130,9 +143,13 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def place() -> str:
-    """Name the machine and, in containers that share its name, the space of process ids."""
+    """Name the machine and, in containers that share its name, the space of process ids.
+
+    Names of machines are not unique (``localhost``, ``ubuntu``), and where there are no containers
+    this space has the same number everywhere: so what the system was started by belongs to it, too.
+    """
     try:
         space = os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116
     except OSError:
         space = 0
-    return f"{socket.gethostname()}-{space}"
+    return f"{socket.gethostname()}-{space}{_BOOT}"

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from spared_bench.store import processes
+from spared_bench.store.leases import Leases
 from spared_bench.store.processes import (
     is_orphan,
     is_running,
@@ -73,16 +74,42 @@ def test_what_a_living_writer_has_stamped_is_no_orphan_and_that_of_a_dead_one_is
 
 
 @pytest.mark.parametrize(
-    "other", ["x{host}-{space}", "{host}-{space}1", "elsewhere-{space}", "{host}"]
+    "other",
+    ["x{host}-{space}", "{host}-{space}1", "elsewhere-{space}", "{host}", "{host}-0{space}"],
 )
 def test_what_is_written_in_another_place_is_no_orphan_of_this_one(tmp_path, other):
     """One whose name ends alike, another container of this host's name, another machine."""
-    host, _, space = place().rpartition("-")
+    host, space = place().split("-", 1)
     path = tmp_path / f"trials-abc.{other.format(host=host, space=space)}.2147483647-1.00000000"
     path.mkdir()
     assert not is_orphan(path)
     os.utime(path, (1, 1))
     assert is_orphan(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what it was started by")
+def test_what_another_machine_of_our_name_writes_is_no_orphan_and_its_lease_no_dead_one(
+    tmp_path, monkeypatch
+):
+    """Two machines that were never given a name, and share a folder."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    monkeypatch.setattr(processes, "_BOOT", "-0123456789ab")  # theirs
+    theirs = tmp_path / f"trials-abc.{place()}.{ended.pid}-1.00000000"
+    theirs.mkdir()
+    there = Leases(tmp_path / "leases")
+    monkeypatch.setattr(os, "getpid", lambda: ended.pid)
+    assert there.take("work")
+    monkeypatch.undo()
+    here = Leases(tmp_path / "leases")
+    try:
+        assert not is_orphan(theirs)
+        assert not here.take("work")
+        here.sweep()
+        assert here.holder("work")["pid"] == ended.pid
+    finally:
+        here.close()
+        there.close()
 
 
 def test_a_process_is_stopped_also_while_it_starts_another_and_not_once_it_goes_on(child, tmp_path):

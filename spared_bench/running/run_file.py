@@ -21,10 +21,13 @@ _SECONDS = 2.0
 _BEAT_SECONDS = 15.0
 #: A run of another machine that has said nothing for so long is gone.
 _SILENT_SECONDS = 60.0
+#: What it said goes when it cannot be a machine any more that was cut off for a while.
+_FORGOTTEN_SECONDS = 24 * 3600.0
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class RunFile:
-    """Writes what a run is doing, at most every few seconds.
+    """Writes what a run is doing, at most every few seconds; takes away what killed ones have said.
 
     Parameters
     ----------
@@ -34,6 +37,7 @@ class RunFile:
     """
 
     def __init__(self, folder: Path, protocol: str) -> None:
+        _forget_killed(folder)
         self._path = folder / f"{place()}-{os.getpid()}.json"
         self._facts: dict[str, Any] = {
             "protocol": protocol,
@@ -109,11 +113,19 @@ def living_runs(folder: Path) -> Iterator[dict[str, Any]]:
             if _is_alive(facts, path):
                 stopped = facts["place"] == place() and is_stopped(int(facts["pid"]))
                 yield facts | {"suspended": stopped}
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except _UNREADABLE:
             continue
 
 
-def _is_alive(facts: dict[str, Any], path: Path) -> bool:
+def _is_alive(facts: dict[str, Any], path: Path, patience: float = _SILENT_SECONDS) -> bool:
     if facts["place"] == place():
         return is_running(int(facts["pid"]), int(facts["started"]))
-    return time.time() - path.stat().st_mtime < _SILENT_SECONDS
+    return time.time() - path.stat().st_mtime < patience
+
+
+def _forget_killed(folder: Path) -> None:
+    """Remove the files of runs that have ended without closing theirs."""
+    for path in folder.glob("*.json"):
+        with suppress(*_UNREADABLE):
+            if not _is_alive(read_json(path), path, _FORGOTTEN_SECONDS):
+                path.unlink()

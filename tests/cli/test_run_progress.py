@@ -101,6 +101,25 @@ def test_a_run_that_was_killed_or_has_long_been_silent_is_not_shown(tmp_path, fi
     assert list(living_runs(tmp_path)) == []
 
 
+def test_what_a_killed_run_said_goes_with_the_next_and_of_others_only_after_a_day(tmp_path, file):
+    file.planned(1)
+    (path,) = tmp_path.glob("*.json")
+    facts, minute = json.loads(path.read_text()), 60
+    told = {
+        "mine": facts,
+        "killed": facts | {"started": facts["started"] - 1000},
+        "away": facts | {"place": "elsewhere"},
+        "gone": facts | {"place": "elsewhere"},
+    }
+    for name, values in told.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(values))
+    for name, minutes in {"away": 30, "gone": 25 * 60}.items():
+        os.utime(tmp_path / f"{name}.json", (time.time() - minutes * minute,) * 2)
+    (tmp_path / "nonsense.json").write_text("[1]")
+    RunFile(tmp_path, "toy@1").close()
+    assert {each.stem for each in tmp_path.glob("*.json")} == {"mine", "away", "nonsense"}
+
+
 def test_a_run_that_says_nothing_for_long_is_still_seen_from_other_machines(tmp_path, monkeypatch):
     monkeypatch.setattr("spared_bench.running.run_file._BEAT_SECONDS", 0.05)
     file = RunFile(tmp_path, "toy@1")

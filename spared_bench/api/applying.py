@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from spared_bench.errors import CoordinateError, ImageError, PluginError, UsageE
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
+from spared_bench.store.processes import scratch_folder
 from spared_bench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -346,14 +346,14 @@ def _of_adata(
     if not spot_diameter_px and diameter > (pitch := nearest_px(centres)):  # else they are meant so
         check_overlap(diameter, pitch, where, "`spot_diameter_px`")
     copies, untold = copies_of({"images": library.get("images", {}), "scalefactors": factors})
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         if path.is_file():
             told = number(library["metadata"].get(IMAGE_SCALE, 0.0))
             image, scale = path, _scale_of(path, list(copies.values()), where, told)
         elif copies:
             largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
             pixels, scale = np.asarray(library["images"][largest.name]), largest.factor
-            image, _ = keep_image(pixels, Path(folder), largest.name, where)
+            image, _ = keep_image(pixels, folder, largest.name, where)
         else:
             raise ImageError(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"

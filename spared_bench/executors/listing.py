@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from spared_bench.registry import (
     tried_apart,
 )
 from spared_bench.registry.trying import most_of_an_import
+from spared_bench.store.processes import scratch_folder
 from spared_bench.told import with_imported, with_told
 from spared_bench.trials.guests import require_closed, shut_in
 from spared_bench.workspace import Workspace
@@ -87,11 +87,11 @@ def listed_apart(
     if not (files or strangers_installed()):
         return ours
 
-    with tempfile.TemporaryDirectory() as spare:
+    with scratch_folder() as spare:
 
         def begin() -> None:
             if strict:
-                shut_in(Path(spare), [], ours, space, files)
+                shut_in(spare, [], ours, space, files)
 
         data_dir = None if strict else space.data_dir
         child = _Child(files, data_dir, begin, make)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from spared_bench.inference.seen import Change, seen
 from spared_bench.inference.trained import APPLICATION, Trained, read_application
 from spared_bench.processing.given import GIVEN_ROWS, has_given
 from spared_bench.results import TrialResult
+from spared_bench.store.processes import scratch_folder
 from spared_bench.store.trials import MODEL, TRIALS
 from spared_bench.trials.predicted import predicted
 from spared_bench.trials.products import prepare
@@ -95,8 +95,8 @@ def predict_shifted(
     offset = np.asarray(trained.application["offset"])
     for slide_id in dict.fromkeys(tested.slide_ids):
         here = np.flatnonzero(tested.slide_ids == slide_id)
-        with tempfile.TemporaryDirectory() as folder:
-            slides = _seen(bench, trained, tested.subset(here), str(slide_id), shift, Path(folder))
+        with scratch_folder() as folder:
+            slides = _seen(bench, trained, tested.subset(here), str(slide_id), shift, folder)
             seed = bench.trial_seed(result.dataset, result.predictor, result.seed)
             output = predicted(method, slides, result.predictor, seed)
             found[here] = output.mean + offset

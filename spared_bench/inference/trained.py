@@ -6,7 +6,6 @@ patches are cut, how wide a spot was, the genes, and what is to be added to its 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from spared_bench.ordinary import read_json
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.sources.pictures import check_picture
+from spared_bench.store.processes import scratch_folder
 from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.environment import code_of
 from spared_bench.trials.predicted import predicted
@@ -265,8 +265,8 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
             }
         },
     )
-    with tempfile.TemporaryDirectory() as folder:
-        slides = seen(slide, bare, trained.application, result.predictor, Path(folder))
+    with scratch_folder() as folder:
+        slides = seen(slide, bare, trained.application, result.predictor, folder)
         method = trained.load(registry)
         seed = seed_of(result.protocol, result.dataset, result.predictor, result.seed)
         found = predicted(method, slides, result.predictor, seed)

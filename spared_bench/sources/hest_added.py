@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 from spared_bench.errors import ContractError, SplitError, UsageError
 from spared_bench.sources.adding import add_description
 from spared_bench.sources.hest import GENES, SCHEME, Task, is_hest1k, samples_in, tasks_in
+from spared_bench.store.processes import scratch_folder
 from spared_bench.strict import MAX_BYTES
 from spared_bench.words import counted
 
@@ -230,8 +230,8 @@ def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:
             f"{len(values['slides'])} samples are more than one dataset is described with (a"
             f" description of {MAX_BYTES:,} bytes). Put those of one organ or study into a folder."
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{values['name']}.yaml"
+    with scratch_folder() as folder:
+        path = folder / f"{values['name']}.yaml"
         path.write_text(text, encoding="utf-8")
         described, kept = add_description(path, data_dir, replace)
     return f"{counted(len(described.slides), 'sample')}, described in {kept}"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from spared_bench.memory import keep_freed_memory
 from spared_bench.metrics.scoring import Scoring, score
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
+from spared_bench.store.processes import scratch_folder
 from spared_bench.studies.asked_again import asked
 from spared_bench.studies.shifts import Shift, chosen_shifts
 from spared_bench.threads import use_threads
@@ -116,9 +116,9 @@ def make_scores(
     """Make the scores of a trained method under some shifts; return why there is none, by shift."""
     gaps: dict[str, str] = {}
     prepared_here(bench, result.dataset)
-    with TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         try:
-            ask = asked(bench, result, shifts, Path(folder))
+            ask = asked(bench, result, shifts, folder)
         except SparedBenchError as error:
             return {shift.name: str(error) for shift in shifts}
         for number, shift in enumerate(shifts):

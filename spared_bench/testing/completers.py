@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from spared_bench.contracts import completion_of, lacking
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Context
 from spared_bench.registry import Registered, Registry
+from spared_bench.store.processes import scratch_folder
 from spared_bench.testing.checks import (
     Check,
     CheckSkipped,
@@ -118,11 +117,11 @@ def _empty_gene(subject: _Subject) -> None:
 def _saved(subject: _Subject) -> None:
     if not (hasattr(subject.completer, "save") and hasattr(subject.completer, "load")):
         raise CheckSkipped("it has no save and load: it is fitted again where it is needed again")
-    with tempfile.TemporaryDirectory() as scratch:
-        subject.completer.save(Path(scratch))
-        no_pickles(Path(scratch))
+    with scratch_folder() as scratch:
+        subject.completer.save(scratch)
+        no_pickles(scratch)
         loaded = construct(subject.entry)
-        loaded.load(Path(scratch))
+        loaded.load(scratch)
         completed = np.asarray(loaded.complete(subject.slides.val))
     message = "saved and loaded it completes differently."
     same(completed, subject.complete(subject.slides.val), message)

@@ -60,7 +60,7 @@ class _Subject:
         from spared_bench.workspace import Workspace
 
         if self.spec.synthetic and self._data_dir is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="spared-bench-")
+            self._scratch = tempfile.TemporaryDirectory(prefix="spared-bench-")  # noqa: TID251
             return Path(self._scratch.name)
         folder = dataset_folder(self.spec, Workspace.at(None, self._data_dir).data_dir)
         if not self.spec.synthetic and not (folder.is_dir() and any(folder.iterdir())):

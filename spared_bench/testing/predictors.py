@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from spared_bench.parameters import Signature, signature_of
 from spared_bench.planning.checks import misfits
 from spared_bench.registry import Registered, Registry
 from spared_bench.specs import PredictorSpec
+from spared_bench.store.processes import scratch_folder
 from spared_bench.testing.checks import (
     Check,
     CheckSkipped,
@@ -269,8 +268,7 @@ def _unmoved(subject: _Subject) -> None:
 def _saved(subject: _Subject) -> None:
     if not (hasattr(subject.predictor, "save") and hasattr(subject.predictor, "load")):
         raise CheckSkipped("it has no save and load, so a trained one cannot be used again")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         subject.predictor.save(folder)
         no_pickles(folder)
         loaded = construct(subject.entry)

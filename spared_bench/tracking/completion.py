@@ -13,12 +13,12 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.completion.measures import MEASURES
 from spared_bench.errors import TrackingError
 from spared_bench.ordinary import read_json
+from spared_bench.store.processes import scratch_folder
 from spared_bench.tracking.connection import Connection, quoted
 from spared_bench.tracking.run_record import PREFIX
 
@@ -130,7 +130,7 @@ def _log_values(client: Any, run_id: str, results: Sequence[CompletionResult]) -
 
 
 def _load_json(connection: Connection, run: Run) -> list[dict[str, Any]]:
-    with TemporaryDirectory() as folder:
-        path = connection.client.download_artifacts(run.info.run_id, _FILE, folder)
+    with scratch_folder() as folder:
+        path = connection.client.download_artifacts(run.info.run_id, _FILE, str(folder))
         values: list[dict[str, Any]] = read_json(Path(path))
     return values

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from spared_bench.ordinary import read_json
 from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST
+from spared_bench.store.processes import scratch_folder
 from spared_bench.store.trials import APPLICATION, MODEL
 
 #: The tag of a run that names its logged model.
@@ -77,13 +77,13 @@ def log_model(client: Any, experiment: str, run_id: str, trial: TrialResult, fol
         if error.error_code in _UNKNOWN_TO_SERVER:  # a server of before MLflow 3
             return ""
         raise
-    with TemporaryDirectory(prefix="spared-bench-") as made:
+    with scratch_folder() as made:
         told = {"key": trial.key, "trial": str(folder.absolute())}
-        Path(made, POINTER).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        (made / POINTER).write_text(json.dumps(told, indent=1), encoding="utf-8")
         model = Model(model_id=logged.model_id, run_id=run_id)
         pyfunc.add_to_model(model, loader_module=_LOADER, data=POINTER)
-        model.save(str(Path(made, "MLmodel")))
-        client.log_model_artifacts(logged.model_id, made)
+        model.save(str(made / "MLmodel"))
+        client.log_model_artifacts(logged.model_id, str(made))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     client.set_tag(run_id, LOGGED_MODEL, logged.model_id)

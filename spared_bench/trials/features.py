@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from spared_bench.data.viewed import SpotView
 from spared_bench.data.views import View
 from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry
+from spared_bench.store.processes import scratch_folder
 from spared_bench.store.reading import read_product
 from spared_bench.trials.encoding import clear, encode_sharded, write_facts
 from spared_bench.trials.views import SCALES, SPOTS
@@ -65,8 +65,8 @@ def features_of(
 
         if confined:
             if key not in _own_features:
-                with tempfile.TemporaryDirectory() as own_folder:
-                    _own_features[key], _ = whole(Path(own_folder))
+                with scratch_folder() as own_folder:
+                    _own_features[key], _ = whole(own_folder)
             own = _own_features[key]
             return seen.select(own) if seen else np.array(own[slides.patches.rows])
 

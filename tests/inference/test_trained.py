@@ -1,5 +1,9 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +114,34 @@ def test_a_slide_of_the_dataset_applied_as_a_new_one_gets_the_prediction_of_the_
     np.testing.assert_array_equal(found.obsm["spatial"], slides.coordinates)
     assert found.uns["spared_bench"]["predictor"] == predictor
     assert Image.open(out.with_suffix(".genes.png")).size[0] > 200
+
+
+KILLED = """
+import os, sys
+from spared_bench.cli import main
+from spared_bench.inference import trained
+trained.predicted = lambda *_: os.kill(os.getpid(), 9)
+main()
+"""
+
+
+def test_a_killed_prediction_leaves_no_patches_that_the_next_does_not_take_away(
+    trained_workspace, toy, tmp_path, monkeypatch
+):
+    (temporary := tmp_path / "temporary").mkdir()
+    arguments = ["toy/none/linear-probe", "--image", str(toy[2]), "--out", str(tmp_path / "a.h5ad")]
+    arguments += ["--um-per-px", "6.25", "--grid-um", "120", "--tissue-share", "0"]
+    command = [sys.executable, "-c", KILLED, "predict", *arguments, "-w", str(trained_workspace)]
+    killed = subprocess.run(
+        [*command, "--plugin", str(TOY_PLUGIN)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert list(temporary.iterdir())
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    assert run_predict(trained_workspace, *arguments).exit_code == 0
+    assert list(temporary.iterdir()) == []
 
 
 def make_store(workspace):

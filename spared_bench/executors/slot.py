@@ -24,6 +24,7 @@ from spared_bench.executors.worker_process import WorkerProcess, kill, start_wor
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.memory import kills_for_want_of_memory
 from spared_bench.results import RETRIES, TrialResult
+from spared_bench.store.disk import way_out
 
 if TYPE_CHECKING:
     import psutil
@@ -97,7 +98,9 @@ class Slot:
             self._log.unlink(missing_ok=True)  # of an earlier process; or a pipe, which would wait
             log = self._log.open("xb")
         except OSError as error:
-            raise WorkspaceError(f"Cannot write the log {self._log}: {error.strerror}.") from error
+            way = way_out(error, "Choose another workspace with `--workspace DIR`.")
+            told = f"Cannot write the log {self._log}: {error.strerror}."
+            raise WorkspaceError(f"{told} {way}") from error
         with log:
             return start_worker(env, threads, log)
 

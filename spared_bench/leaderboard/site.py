@@ -40,6 +40,7 @@ from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
+from spared_bench.store.disk import way_out
 
 _HERE = Path(__file__).parent / "site"
 #: In the order in which they build on each other.
@@ -147,10 +148,9 @@ def build(
             is_newest,
         )
     except OSError as error:
-        raise WorkspaceError(
-            f"The leaderboard cannot be written to {out}: {error.strerror or error}. Name a folder"
-            " that can be written with --out."
-        ) from error
+        way = way_out(error, "Name a folder that can be written with --out.")
+        told = f"The leaderboard cannot be written to {out}: {error.strerror or error}."
+        raise WorkspaceError(f"{told} {way}") from error
 
 
 def as_data(name: str, value: Any) -> str:

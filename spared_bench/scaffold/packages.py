@@ -12,6 +12,7 @@ from string import Template
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.files import write_text
 from spared_bench.registry import Registry
+from spared_bench.store.disk import way_out
 
 #: By kind: what the file beside the plugin module is called, and how a run selects it.
 _KINDS = {
@@ -93,10 +94,8 @@ def _write(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}. Name a folder that can be"
-            " written with --out."
-        ) from error
+        way = way_out(error, "Name a folder that can be written with --out.")
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}. {way}") from error
 
 
 def _values(kind: str, name: str, form: str) -> dict[str, str]:

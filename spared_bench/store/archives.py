@@ -17,7 +17,7 @@ from typing import IO, Any
 from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
-from spared_bench.store.disk import is_full
+from spared_bench.store.disk import is_full, way_out
 from spared_bench.store.entries import MANIFEST, Entry, Store, manifest_of
 from spared_bench.store.imported_cells import adopt_cells, is_to_be_made_here
 from spared_bench.store.imports import ARCHIVES, MARK, write_mark
@@ -76,7 +76,8 @@ def export(
                 f"Cannot read {error.filename}: {error.strerror or error}. `spared-bench store"
                 " verify` finds all files of the store that cannot be read."
             ) from error
-        raise UsageError(f"Cannot write {archive}: {error.strerror or error}.") from error
+        way = way_out(error, "Name another file.")
+        raise UsageError(f"Cannot write {archive}: {error.strerror or error}. {way}") from error
     finally:
         with suppress(OSError):
             beside.unlink()

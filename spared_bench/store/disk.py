@@ -14,6 +14,7 @@ from spared_bench.errors import WorkspaceError
 
 _SAYS_FULL = re.compile(
     r"No space left on device|Disk quota exceeded|\d+ requested and \d+ written"
+    r"|database or disk is full"
 )
 #: Numbers of errors that mean it.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -82,6 +83,21 @@ def why_not_written(error: OSError | RuntimeError) -> str:
         " write elsewhere (`--workspace DIR`, `--data-dir DIR`, `--out`), then run the same"
         " command again: what is finished is kept."
     )
+
+
+def way_out(error: Exception, otherwise: str) -> str:
+    """Return what to do where something could not be written: a disk that is full wants space.
+
+    Parameters
+    ----------
+    error : Exception
+        Of the system, or what a library made of it: MLflow, a database.
+    otherwise : str
+        What to do about other errors: a sentence.
+    """
+    if is_full(error) or _SAYS_FULL.search(str(error)):
+        return f"Free some space, or {otherwise[0].lower()}{otherwise[1:]}"
+    return otherwise
 
 
 def why_unwritable(root: Path, error: Exception) -> str:

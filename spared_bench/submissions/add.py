@@ -25,6 +25,7 @@ from spared_bench.leaderboard.entries import (
 from spared_bench.leaderboard.text import visible
 from spared_bench.registry import OURS
 from spared_bench.results import BROUGHT, IMPORTED, TrialResult
+from spared_bench.store.disk import way_out
 from spared_bench.store.entries import Store
 from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.submissions.bundle import DESCRIPTION
@@ -70,10 +71,8 @@ def add(report: Report, leaderboards: Path, trust: Trust) -> Path:
         try:
             staged.rename(folder)  # refused by the system where a folder with files is there
         except OSError as error:
-            raise SubmissionError(
-                f"{folder} cannot be made ({error.strerror}). An entry is never replaced: submit"
-                " another `version`."
-            ) from error
+            way = way_out(error, "Submit another `version`: an entry is never replaced.")
+            raise SubmissionError(f"{folder} cannot be made: {error.strerror}. {way}") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return entry_path(leaderboards, entry)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import SparedBenchError, TrackingError
+from spared_bench.store.disk import way_out
 from spared_bench.tracking.database import (
     DATABASE,
     database_file,
@@ -113,11 +114,13 @@ class Connection:
             reason += "" if reason.endswith((".", "!", "?")) else "."
             if doing == "connect to" and not _is_away(error):
                 doing = "use"
-            raise TrackingError(
-                f"Cannot {doing} MLflow at {self.where}: {reason.replace(self.uri, self.where)}"
-                " Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
-                " says (where it is not set, runs go to SQLite in the workspace)."
-            ) from error
+            way = way_out(
+                error,
+                "Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
+                " says (where it is not set, runs go to SQLite in the workspace).",
+            )
+            told = reason.replace(self.uri, self.where)
+            raise TrackingError(f"Cannot {doing} MLflow at {self.where}: {told} {way}") from error
 
     def _artifacts(self, name: str) -> str | None:
         """Return where artifacts go; ``None`` leaves the choice to a server."""
@@ -163,8 +166,9 @@ def _import_quietly() -> Any:
             " where the user has none, set HOME to a folder that can be written. `leaderboard build"
             " --from store` does without MLflow."
         ) from error
-    for noisy in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It prints what its database raises as a traceback, and raises it to us as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     return MlflowClient
 
 

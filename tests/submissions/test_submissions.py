@@ -193,6 +193,18 @@ def test_a_workspace_or_disk_that_fails_the_checker_refuses_no_bundle(
         check(archive, lambda _: run_bench, tmp_path / "leaderboards")
 
 
+def test_an_entry_for_which_there_is_no_space_is_not_said_to_be_there_already(
+    archive, checked, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    report = checked(archive)
+    monkeypatch.setattr("pathlib.Path.rename", full)
+    with pytest.raises(SubmissionError, match=r"No space left on device\. Free some space, or"):
+        add(report, tmp_path / "leaderboards", "reported")
+
+
 def test_data_that_the_checker_lacks_are_no_fault_of_the_bundle(
     archive, folder, checked, tmp_path, monkeypatch
 ):

@@ -11,6 +11,7 @@ import typer
 from spared_bench.cli.commands.run import RunCommand, bench_of, run
 from spared_bench.cli.plan import warn_unavailable
 from spared_bench.errors import UsageError
+from spared_bench.store.disk import way_out
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def export(
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
+        way = way_out(error, "Name another file with `-o`.")
+        raise UsageError(f"Cannot write {out}: {error.strerror}. {way}") from error
     typer.echo(
         f"{out}: {counted(tasks, 'task')}. `{shlex.join(['sbatch', str(out)])}` submits them."
     )

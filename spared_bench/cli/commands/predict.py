@@ -16,6 +16,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.errors import UsageError
+from spared_bench.store.disk import way_out
 from spared_bench.words import counted
 
 
@@ -136,6 +137,5 @@ def _make_place_for(path: Path, given: Sequence[Path]) -> None:
         if is_new:
             path.unlink()
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be written: {error}. Name another file with `--out`."
-        ) from error
+        way = way_out(error, "Name another file with `--out`.")
+        raise UsageError(f"{path} cannot be written: {error}. {way}") from error

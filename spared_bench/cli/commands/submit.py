@@ -20,6 +20,7 @@ from spared_bench.cli.common import (
 )
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 from spared_bench.ordinary import read_json
+from spared_bench.store.disk import way_out
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -336,9 +337,8 @@ def _telling_of_files() -> Iterator[None]:
         yield
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise WorkspaceError(
-            f"{where}{error.strerror or error}. Name files and folders that can be read or written."
-        ) from error
+        way = way_out(error, "Name files and folders that can be read or written.")
+        raise WorkspaceError(f"{where}{error.strerror or error}. {way}") from error
 
 
 def _comment(report: Report, bench_of: BenchOf, leaderboards: Path) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.ordinary import read_text
+from spared_bench.store.processes import stamp
 from spared_bench.submissions.schema import Description, read_description
 
 KEY_PREFIX = "ed25519:"
@@ -58,15 +59,29 @@ def load_key(path: Path) -> bytes:
 
     try:
         if not path.exists():
-            made = Ed25519PrivateKey.generate().private_bytes_raw()
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(made.hex() + "\n")
+            _keep_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise UsageError(f"The key {path} cannot be read or made: {error}.") from error
     if len(key) != 32:
         raise UsageError(f"{path} holds no key of `submit build --key`: 64 hex digits.")
     return key
+
+
+def _keep_key(path: Path, key: bytes) -> None:
+    """Write a key whole or not at all, for its owner alone, and in no other's place."""
+    beside = path.with_name(f".{path.name}.{stamp()}")
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key.hex() + "\n")
+        try:
+            os.link(beside, path)
+        except FileExistsError:  # somebody was quicker
+            pass
+        except OSError:  # no hard links here
+            beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def public_key(private: bytes) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -189,6 +191,29 @@ def test_signatures_are_those_of_rfc_8032():
     assert public_key(private) == f"ed25519:{public}"
     assert sign(private, b"\x72") == expected
     check_signature(f"ed25519:{public}", b"\x72", expected)
+
+
+HALF_A_KEY = """
+import os, sys
+from pathlib import Path
+from spared_bench.submissions.names import load_key
+os.fdopen = lambda *_: os.kill(os.getpid(), 9)
+load_key(Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_command_leaves_no_half_a_key(tmp_path):
+    path = tmp_path / "key"
+    killed = subprocess.run([sys.executable, "-c", HALF_A_KEY, str(path)], check=False)
+    assert killed.returncode == -9
+    assert len(load_key(path)) == 32
+
+
+def test_of_two_commands_that_make_a_key_both_sign_with_the_first(tmp_path, monkeypatch):
+    path = tmp_path / "key"
+    first = load_key(path)
+    monkeypatch.setattr("pathlib.Path.exists", lambda self: False)  # looked at before it was there
+    assert load_key(path) == first
 
 
 def test_a_key_is_made_once_for_its_owner_alone_and_read_again(tmp_path):

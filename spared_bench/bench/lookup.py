@@ -24,6 +24,7 @@ from spared_bench.parameters import (
     resolve,
     signature_of,
 )
+from spared_bench.processing.kept_code import room_for_others
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Registered, Registry, discover
 from spared_bench.sources.description import FACTORY as DESCRIBED
@@ -48,6 +49,7 @@ class Lookup:
     def __init__(
         self, settings: Settings, registry: Registry | None = None, guests: tuple[str, ...] = ()
     ) -> None:
+        room_for_others()  # whatever is made for a bench may be compiled first
         self.settings = settings
         self.guests = guests
         self.confined = False  # whether this process was shut in (``trials.guests``)

@@ -24,6 +24,7 @@ from spared_bench.files import replacing
 from spared_bench.inference.seen import seen
 from spared_bench.keys.seeds import seed_of
 from spared_bench.ordinary import read_json
+from spared_bench.processing.kept_code import room_for_others
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.sources.pictures import check_picture
@@ -265,6 +266,7 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
             }
         },
     )
+    room_for_others()
     with scratch_folder() as folder:
         slides = seen(slide, bare, trained.application, result.predictor, folder)
         method = trained.load(registry)

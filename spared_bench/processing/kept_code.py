@@ -10,10 +10,15 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from spared_bench.processing.compiled import cache_folder
+
+#: What the compiled code of one function takes, generously.
+_ROOM = 1 << 18
 
 
 def room_for_others() -> None:
@@ -21,7 +26,10 @@ def room_for_others() -> None:
 
     Where it can write neither to the user's cache folder nor beside the source, it raises when a
     package with such functions is imported: scanpy, squidpy, umap. ``NUMBA_CACHE_DIR`` is heeded.
+    It also raises where the disk of that folder is full, as home folders with a quota are, and at
+    what it finds there damaged: a machine that loses power leaves files that are empty or cut.
     """
+    _discard_damaged(os.getpid())
     if os.environ.get("NUMBA_CACHE_DIR") or _is_open(cache_folder):
         return
     try:
@@ -38,9 +46,28 @@ def _is_open(place: Callable[[], Path]) -> bool:
     try:
         folder = place()
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            return file.write(bytes(_ROOM)) == _ROOM
     except (OSError, RuntimeError):  # the latter of a home folder that nobody knows
         return False
-    return os.access(folder, os.W_OK)
+
+
+@cache
+def _discard_damaged(process: int) -> None:
+    """Remove what is no whole pickle, once in a process: numba makes it again."""
+    with suppress(OSError, RuntimeError):
+        for path in cache_folder().glob("*/*.nb[ci]"):
+            with suppress(OSError):
+                if not _is_whole(path):
+                    path.unlink()
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file begins and ends as pickles do."""
+    with path.open("rb") as file:
+        begin = file.read(1)
+        file.seek(-min(1, len(begin)), os.SEEK_END)
+        return begin == b"\x80" and file.read(1) == b"."
 
 
 def _temporary_folder() -> str:

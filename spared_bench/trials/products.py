@@ -22,7 +22,6 @@ from spared_bench.data.views import View
 from spared_bench.errors import UnknownNameError, ViewError
 from spared_bench.keys.hashing import digest
 from spared_bench.pretty import facts_html
-from spared_bench.processing.kept_code import room_for_others
 from spared_bench.specs import SPLITS
 from spared_bench.store.entries import Entry
 from spared_bench.store.reading import read_product
@@ -332,7 +331,6 @@ def _make_prepared(bench: Bench, name: str, slides: RawSlides) -> Entry:
     def make(folder: Path) -> None:
         from spared_bench.processing.pipeline import prepare as process
 
-        room_for_others()  # scanpy's, where no executor has seen to it
         spec, known = bench.dataset(name), bench.protocol.known
         if known is None:
             adata = process(slides(), spec, bench.protocol)

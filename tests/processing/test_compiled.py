@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import spared_bench
 from spared_bench.processing import compiled as compiling
 from spared_bench.processing.compiled import compiled
+from spared_bench.processing.kept_code import room_for_others
 
 CALL = """
 import numpy as np
@@ -28,9 +30,15 @@ def compiled_files(folder):
     return set(Path(folder).rglob("*.nb[ic]"))
 
 
-def filtered(**variables):
+ROOM = """
+from spared_bench.processing.kept_code import room_for_others
+room_for_others()
+"""
+
+
+def filtered(code=CALL, **variables):
     kept = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    command = [sys.executable, "-c", CALL]
+    command = [sys.executable, "-c", code]
     done = subprocess.run(
         command, env=kept | variables, capture_output=True, text=True, check=False
     )
@@ -98,6 +106,44 @@ def test_without_a_home_folder_other_packages_may_compile_all_the_same(tmp_path,
     assert done.stdout == "4\n"
     assert bool(compiled_files(place)) is (left == "nothing")
     assert compiled_files(temporary)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.write_bytes(b""), cut, lambda path: path.write_bytes(bytes(900))],
+    ids=["empty", "cut", "zeros"],
+)
+def test_compiled_code_that_is_damaged_is_compiled_again(tmp_path, damage):
+    """As a machine that loses power leaves it: numba writes and renames, and waits for no disk."""
+    assert filtered(XDG_CACHE_HOME=str(tmp_path)) == 1.0
+    sound = {path.name: path.stat().st_size for path in compiled_files(tmp_path)}
+    for path in compiled_files(tmp_path):
+        damage(path)
+    assert filtered(ROOM + CALL, XDG_CACHE_HOME=str(tmp_path)) == 1.0
+    assert {path.name: path.stat().st_size for path in compiled_files(tmp_path)} == sound
+    begun = {path: path.stat().st_mtime_ns for path in compiled_files(tmp_path)}
+    assert filtered(ROOM + CALL, XDG_CACHE_HOME=str(tmp_path)) == 1.0
+    assert {path: path.stat().st_mtime_ns for path in compiled_files(tmp_path)} == begun
+
+
+def test_where_the_home_folder_is_full_compiled_code_is_kept_among_temporary_files(
+    tmp_path, monkeypatch
+):
+    def full(dir, **_):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    room_for_others()
+    assert os.environ["NUMBA_CACHE_DIR"] == numba.config.CACHE_DIR
+    assert Path(numba.config.CACHE_DIR).parent == tmp_path
 
 
 def test_numba_is_not_imported_before_it_is_needed():

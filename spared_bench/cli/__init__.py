@@ -99,9 +99,13 @@ def _foreign(ended: SystemExit) -> str:
 
 def _explain(ended: SystemExit) -> None:
     """Tell why the command ends, where it has not said so itself."""
-    # Typer makes an interrupt that no command has caught a silent end.
-    if isinstance(getattr(ended.__context__, "__cause__", None), KeyboardInterrupt):
+    # Typer makes an interrupt that no command has caught a silent end, and the end of a file, too,
+    # which is an error like others where nobody was asked anything.
+    cause = getattr(ended.__context__, "__cause__", None)
+    if isinstance(cause, KeyboardInterrupt):
         typer.echo(_INTERRUPTED, err=True)
+    if isinstance(cause, EOFError):
+        raise cause from None
     if isinstance(ended.__context__, BrokenPipeError):  # as silent there
         sys.exit(_of_a_pipe(ended.__context__))
     if where := _foreign(ended):

@@ -530,6 +530,25 @@ main()
     assert done.stderr.splitlines()[-1] == "Interrupted. What was finished is kept."
 
 
+def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():
+    code = """
+import pickle
+from spared_bench.cli import app, main
+
+@app.command("reads")
+def reads():
+    pickle.loads(b"")
+
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "reads"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "EOFError: Ran out of input"
+    assert "in reads" in done.stderr
+
+
 def test_what_takes_a_protocol_takes_it_under_both_names():
     from typer.main import get_command
 

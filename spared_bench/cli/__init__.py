@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
 from spared_bench.guard import end_output, nobody_reads, refuse_exit
 from spared_bench.interpreter import require_docstrings
@@ -64,7 +65,7 @@ register_all(app)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"spared-bench {__version__}")
+        echo(f"spared-bench {__version__}")
         raise typer.Exit
 
 
@@ -103,7 +104,7 @@ def _explain(ended: SystemExit) -> None:
     # which is an error like others where nobody was asked anything.
     cause = getattr(ended.__context__, "__cause__", None)
     if isinstance(cause, KeyboardInterrupt):
-        typer.echo(_INTERRUPTED, err=True)
+        echo(_INTERRUPTED, err=True)
     if isinstance(cause, EOFError):
         raise cause from None
     if isinstance(ended.__context__, BrokenPipeError):  # as silent there
@@ -145,7 +146,7 @@ def main() -> None:
         told = f"{named} may not be read or written: {error.strerror or error}."
         sys.exit(fail(UsageError(f"{told} Change its permissions, or ask its owner to.")))
     except KeyboardInterrupt:
-        typer.echo(_INTERRUPTED, err=True)
+        echo(_INTERRUPTED, err=True)
         sys.exit(130)
     except SystemExit as ended:
         _explain(ended)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from spared_bench.cli.terminal import echo, harmless
 from spared_bench.errors import SparedBenchError, UsageError, shortened
 from spared_bench.guard import end_copy, keep_output, say
 from spared_bench.results import nan_to_none
@@ -96,7 +97,7 @@ def show_result(values: Any, as_json: bool, people: str | Callable[[], None]) ->
     elif callable(people):
         people()
     else:
-        typer.echo(people)
+        echo(people)
 
 
 def require_ending(path: Path, ending: str, what: str, hint: str = "") -> None:
@@ -123,14 +124,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(harmless(cell)) for cell in row))
     Console().print(table)
 
 
 def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of a table; a cell of several lines has them below each other."""
     from rich.cells import cell_len
-    from rich.control import strip_control_codes
 
     def width(text: str) -> int:
         return len(text) if text.isascii() else cell_len(text)
@@ -138,7 +138,7 @@ def _plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Itera
     def lines(row: Sequence[str]) -> Iterable[Sequence[str]]:
         if "".join(row).isprintable():
             return [row]
-        cells = (strip_control_codes(cell).expandtabs().split("\n") for cell in row)
+        cells = (harmless(cell).expandtabs().split("\n") for cell in row)
         return zip_longest(*cells, fillvalue="")
 
     whole = [line for row in (columns, *rows) for line in lines(row)]
@@ -157,18 +157,10 @@ def in_terminal(message: str) -> str:
     return visible(message, _MOST_LETTERS)
 
 
-def story_in_terminal(traceback: str) -> str:
-    """Return the lines of a traceback so, each with its blanks before it."""
-    lines = traceback.splitlines()
-    blanks = [line[: len(line) - len(line.lstrip(" "))] for line in lines]
-    told = zip(blanks, lines, strict=True)
-    return "\n".join(blank + in_terminal(line[len(blank) :]) for blank, line in told)
-
-
 def warn_of_quarantine(plugins: Sequence[Any]) -> None:
     """Say on one line each which plugins were left out."""
     for plugin in plugins:
-        typer.echo(
+        echo(
             f"Plugin {plugin.name!r} of {plugin.distribution} was left out: {plugin.reason}"
             f" (`spared-bench plugins why {plugin.name}`)",
             err=True,
@@ -178,7 +170,7 @@ def warn_of_quarantine(plugins: Sequence[Any]) -> None:
 def tell_protocol(named: str, protocol: Any) -> None:
     """Say on standard error which protocol is taken, and what that means, where none was named."""
     if not named:
-        typer.echo(
+        echo(
             f"Protocol {protocol.id}, since none was named with `--suite`: {protocol.summary}"
             f" `spared-bench info {protocol.name}` shows it whole.",
             err=True,
@@ -210,5 +202,5 @@ def bench_of(
 
 def fail(error: SparedBenchError) -> int:
     """Print an error as a user sees it; return the exit status."""
-    typer.echo(f"{type(error).__name__}: {shortened(str(error), _MOST_LETTERS)}", err=True)
+    echo(f"{type(error).__name__}: {shortened(str(error), _MOST_LETTERS)}", err=True)
     return error.exit_code

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from spared_bench.cli.common import print_table
+from spared_bench.cli.terminal import echo
 from spared_bench.registry import Registered
 from spared_bench.specs import SPLITS, DatasetSpec, Spec
 from spared_bench.workspace import Workspace
@@ -53,7 +52,7 @@ def print_datasets(specs: Sequence[Spec], disk: Disk) -> None:
     """Print the table of ``list datasets``."""
     print_table(DATASET_COLUMNS, [dataset_row(spec, disk) for spec in specs])
     if any(isinstance(spec, DatasetSpec) and not spec.donors_verified for spec in specs):
-        typer.echo("* The donors are not verified; `spared-bench info NAME` says what they are.")
+        echo("* The donors are not verified; `spared-bench info NAME` says what they are.")
 
 
 def dataset_row(spec: Spec, disk: Disk) -> list[str]:
@@ -85,21 +84,21 @@ def print_dataset(entry: Registered, disk: Disk) -> None:
     spec = entry.spec
     assert isinstance(spec, DatasetSpec)
     others = ", ".join(spec.aliases)
-    typer.echo(f"dataset {spec.name}{f' ({others})' if others else ''}: {spec.summary}")
+    echo(f"dataset {spec.name}{f' ({others})' if others else ''}: {spec.summary}")
     _print_facts(_facts(entry, spec, disk))
     _print_splits(spec)
     if spec.parameters:
-        typer.echo("\nParameters that a protocol may take from it")
+        echo("\nParameters that a protocol may take from it")
         _print_facts({key: str(value) for key, value in spec.parameters.items()})
     _print_sources(spec)
     if spec.published:
         doubt = "; ?: probably not its own" if spec.suspect else ""
-        typer.echo(f"\nPublished scores ({spec.evaluation_split} split{doubt})")
+        echo(f"\nPublished scores ({spec.evaluation_split} split{doubt})")
         _print_scores(spec)
     if spec.notes:
-        typer.echo("\nNotes")
+        echo("\nNotes")
         for note in spec.notes:
-            typer.echo(f"  - {note}")
+            echo(f"  - {note}")
 
 
 def _facts(entry: Registered, spec: DatasetSpec, disk: Disk) -> dict[str, str]:
@@ -136,7 +135,7 @@ def _stand_in(entry: Registered) -> str:
 def _print_facts(facts: dict[str, str]) -> None:
     for key, value in facts.items():
         if value:
-            typer.echo(f"  {key:<20}{value}")
+            echo(f"  {key:<20}{value}")
 
 
 def _print_splits(spec: DatasetSpec) -> None:
@@ -147,21 +146,21 @@ def _print_splits(spec: DatasetSpec) -> None:
         for slide_id in spec.split.get(split, ()):
             grouped.setdefault(donors[slide_id], []).append(slide_id)
         rows += [[split, donor, " ".join(slides)] for donor, slides in grouped.items()]
-    typer.echo("\nSplits")
+    echo("\nSplits")
     _print_indented(["split", "donor", "slides"], rows)
     if spec.shared_donors:
-        typer.echo(f"  In test and in another split: {', '.join(spec.shared_donors)}.")
+        echo(f"  In test and in another split: {', '.join(spec.shared_donors)}.")
 
 
 def _print_sources(spec: DatasetSpec) -> None:
     if not (spec.links or spec.files):
         return
-    typer.echo("\nSources")
+    echo("\nSources")
     for link in spec.links:
-        typer.echo(f"  {link}")
+        echo(f"  {link}")
     for file in spec.files:
         place = f" -> {file.path}" if file.path else ""
-        typer.echo(f"  {file.url}{place}{' (unpacked)' if file.unpack else ''}")
+        echo(f"  {file.url}{place}{' (unpacked)' if file.unpack else ''}")
 
 
 def _print_scores(spec: DatasetSpec) -> None:

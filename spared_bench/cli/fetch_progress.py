@@ -16,6 +16,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from spared_bench.cli.terminal import harmless
+
 _LINE_EVERY_S = 30.0
 
 
@@ -81,7 +83,7 @@ class FetchLines:
 
     def say(self, text: str) -> None:
         """Write a line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(harmless(text), highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> FetchLines:
         return self

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
 from spared_bench.cli.common import print_table, show_result
+from spared_bench.cli.terminal import echo
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ _FEW = 3
 def warn_unavailable(plan: Plan) -> None:
     """Say which datasets are left out, and which do not belong together."""
     for line in [*_unavailable(plan), *plan.warnings]:
-        typer.echo(line, err=True)
+        echo(line, err=True)
 
 
 def _unavailable(plan: Plan) -> list[str]:
@@ -58,7 +57,7 @@ def warn_of_hours(plan: Plan) -> None:
 
     if plan.hopeless:
         for line in _hours(forecast(plan)):
-            typer.echo(line, err=True)
+            echo(line, err=True)
 
 
 def show_plan(plan: Plan, as_json: bool, ask: bool = False) -> None:
@@ -83,14 +82,14 @@ def _print_plan(plan: Plan, ahead: Forecast) -> None:
     print_table(["dataset", "completer", "predictor", "seed", "state"], rows)
     warn_unavailable(plan)
     done = sum(state == "done" for _, state in ahead.states)
-    typer.echo(
+    echo(
         f"{counted(len(rows), 'cell')} under protocol {plan.bench.protocol.id}: {done} done;"
         f" {counted(ahead.cached, 'trial')} in the store, {ahead.open_trials} to run."
     )
     if ahead.open_scores:
-        typer.echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
+        echo(f"{ahead.open_scores} of these have predictions, and scores to compute.")
     for line in [*_configurations(plan), *_told(plan, ahead)]:
-        typer.echo(line)
+        echo(line)
 
 
 def _configurations(plan: Plan) -> list[str]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spared_bench.cli.common import in_terminal
+from spared_bench.cli.terminal import harmless
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.planning.plan import Plan
 from spared_bench.results import nan_to_none
@@ -78,8 +79,8 @@ class LineWatcher:
             self.log(f"Waiting for another run: {message}.")
 
     def log(self, line: str) -> None:
-        """Write a line as it is."""
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """Write a line."""
+        self.console.print(harmless(line), highlight=False, markup=False, soft_wrap=True)
 
     def _count(self, outcome: Outcome) -> None:
         if outcome.job.kind == "trial":

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from spared_bench.cli.common import in_terminal, print_table, show_result
+from spared_bench.cli.terminal import echo
 from spared_bench.results import UNSCORED
 from spared_bench.words import counted
 
@@ -56,26 +55,24 @@ def _print_report(report: Report, summary: Sequence[str]) -> None:
     if rows:
         print_table(columns, rows)
     without = f", {counted(len(report.failed), 'cell')} without a score" if report.failed else ""
-    typer.echo(
+    echo(
         f"\n{counted(report.new, 'trial')} run, {report.cached} found in the store,"
         f" {report.failed_trials} failed{without}, in {report.seconds['wall']:.0f} s."
     )
     for predictor, number in report.held_back.items():
-        typer.echo(
+        echo(
             f"  {predictor} failed too often in a row: {counted(number, 'trial')} of it not begun."
             " `spared-bench status` shows why; `--retry-failed` begins again."
         )
     if report.undone:
-        typer.echo(
-            f"  Not begun: {counted(report.undone, 'trial')}. The same command goes on from here."
-        )
+        echo(f"  Not begun: {counted(report.undone, 'trial')}. The same command goes on from here.")
     for result in report.failed:
         told = f"{result.dataset} · {result.completer} · {result.predictor}"
-        typer.echo(f"  {told}: {result.status}: {in_terminal(result.message)}")
+        echo(f"  {told}: {result.status}: {in_terminal(result.message)}")
     for unscored in dict.fromkeys(each.facts.get(UNSCORED) for each in report.results):
         if unscored:
-            typer.echo(f"  {unscored}")
+            echo(f"  {unscored}")
     if summary:
-        typer.echo("\n" + "\n".join(summary) + "\n")
+        echo("\n" + "\n".join(summary) + "\n")
     if report.page:
-        typer.echo(f"Leaderboard: {report.page}")
+        echo(f"Leaderboard: {report.page}")

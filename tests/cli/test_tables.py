@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spared_bench.cli.common import _plain_table, print_table
+from spared_bench.cli.terminal import harmless
 
 CELLS = st.text(alphabet="ab é中🧬\n|[]\x07", max_size=6)
 
@@ -20,7 +21,7 @@ def by_rich(columns, rows):
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(harmless(cell)) for cell in row))
     out = io.StringIO()
     Console(file=out, width=10_000).print(table)
     return [line.rstrip() for line in out.getvalue().removesuffix("\n").split("\n")]

@@ -22,6 +22,7 @@ from spared_bench.cli.common import (
     tell_protocol,
     warn_of_quarantine,
 )
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import TrackingError, UsageError
 from spared_bench.store.leases import leases_of
 
@@ -101,7 +102,7 @@ def complete(
     _ready_process(bench)
     folder = out or bench.workspace.root / "completion" / bench.protocol.id
     check_folder(folder, bench.protocol.id)
-    log = lambda line: typer.echo(line, err=True)  # noqa: E731
+    log = lambda line: echo(line, err=True)  # noqa: E731
     measured = measure(bench, datasets, completers, wanted, repeats, log)
     results, written, text = measured.results, [], ""
     if results:
@@ -143,7 +144,7 @@ def _check(
     ):
         raise UsageError(problem)
     for note in notes_on_methods(bench, completers, []):
-        typer.echo(note, err=True)
+        echo(note, err=True)
 
 
 def parse_rates(text: str) -> list[float]:
@@ -222,7 +223,7 @@ def _write(
     everything = collect(results, folder, own_command())
     if everything.gone:
         places = dict.fromkeys(f"{each.dataset} · {each.completer}" for each in everything.gone)
-        typer.echo(
+        echo(
             f"Earlier results under other settings, or of other data, are not kept in {folder}:"
             f" {', '.join(places)}. The same command makes them anew.",
             err=True,
@@ -242,7 +243,7 @@ def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
     try:
         Tracker(bench.workspace.root).log_completion(results)
     except TrackingError as error:
-        typer.echo(f"{error} The results are in the store and in the tables.", err=True)
+        echo(f"{error} The results are in the store and in the tables.", err=True)
 
 
 def _ready_process(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     show_result,
     warn_of_quarantine,
 )
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.registry import Registry, discover
 from spared_bench.specs import SPLITS, DatasetSpec
@@ -147,7 +148,7 @@ def add(
             f" {'it' if len(idle) == 1 else 'them'}."
         )
     for line in doubts:
-        typer.echo(line, err=True)
+        echo(line, err=True)
     show_result(
         {"name": described.name, "slides": list(described.slides), "file": kept, "doubts": doubts},
         as_json,

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, show_result
+from spared_bench.cli.terminal import echo
 
 
 def register(app: typer.Typer) -> None:
@@ -34,10 +35,10 @@ def doctor(
     def people() -> None:
         width = max(len(each.name) for each in found)
         for each in found:
-            typer.echo(f"{each.status:<8}{each.name:<{width}}  {each.found}")
+            echo(f"{each.status:<8}{each.name:<{width}}  {each.found}")
             if each.advice:
-                typer.echo(f"{'':<{width + 10}}→ {each.advice}")
-        typer.echo("\nRuns work here." if healthy else "\nRuns do not work here yet.")
+                echo(f"{'':<{width + 10}}→ {each.advice}")
+        echo("\nRuns work here." if healthy else "\nRuns do not work here yet.")
 
     show_result(values, as_json, people)
     raise typer.Exit(0 if healthy else 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
 from spared_bench.words import counted
 
@@ -81,7 +82,7 @@ def build(
     left_out: list[str] = []
     with Records(space.store, genes=False) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
-            typer.echo(note, err=True)
+            echo(note, err=True)
         page = build_leaderboard(
             space,
             protocol,
@@ -98,7 +99,7 @@ def build(
         if page is None:
             raise UsageError(_nothing_to_show(space, protocol, records))
     for told in in_short(left_out):
-        typer.echo(told, err=True)
+        echo(told, err=True)
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
 
 

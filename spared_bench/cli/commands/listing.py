@@ -19,6 +19,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.cli.dataset_listing import Disk, print_dataset, print_datasets
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import PluginError, UnknownNameError
 from spared_bench.models.encoder_facts import may_have_seen
 from spared_bench.models.hub import ways_in
@@ -147,9 +148,9 @@ def _print_details(
             print_dataset(entry, disk)
             continue
         told = "\n".join([*_described(entry, disk), *_parameters(made)])
-        typer.echo(indent(told, "# ") if files else told)
+        echo(indent(told, "# ") if files else told)
         if entry.spec.kind in _FILES:
-            typer.echo("\n" + entry.text())
+            echo("\n" + entry.text())
 
 
 def _described(entry: Registered, disk: Disk) -> Iterator[str]:

@@ -10,6 +10,7 @@ import typer
 
 from spared_bench.cli.commands.run import RunCommand, bench_of, run
 from spared_bench.cli.plan import warn_unavailable
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
 from spared_bench.store.disk import way_out
 from spared_bench.words import counted
@@ -78,16 +79,14 @@ def export(
     text = "\n".join(lines) + "\n"
     _warn_of_idle(plan, tasks)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(text, nl=False)  # noqa: TID251  # a script, which is to stay as it is
         return
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         way = way_out(error, "Name another file with `-o`.")
         raise UsageError(f"Cannot write {out}: {error.strerror}. {way}") from error
-    typer.echo(
-        f"{out}: {counted(tasks, 'task')}. `{shlex.join(['sbatch', str(out)])}` submits them."
-    )
+    echo(f"{out}: {counted(tasks, 'task')}. `{shlex.join(['sbatch', str(out)])}` submits them.")
 
 
 def _understood(selection: list[str]) -> dict[str, Any]:
@@ -132,7 +131,7 @@ def _warn_of_idle(plan: Plan, tasks: int) -> None:
     """Say so where there are more tasks than parts of the plan, on data that are here."""
     parts = len({(cell.dataset, cell.predictor) for cell in plan.cells})
     if parts < tasks and not plan.unavailable:
-        typer.echo(
+        echo(
             f"Only {parts} of {counted(tasks, 'task')} will have something to do: a predictor's"
             f" cells of one dataset stay together. `--tasks {parts}` is enough.",
             err=True,

@@ -19,9 +19,9 @@ from spared_bench.cli.common import (
     in_terminal,
     print_table,
     show_result,
-    story_in_terminal,
     warn_of_quarantine,
 )
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UnknownNameError
 from spared_bench.registry import Registry, discover
 from spared_bench.specs import KINDS, PLURALS, Spec
@@ -127,12 +127,12 @@ def why(
         failing = failing_plugins_of([*before, *plugin], space, targets)
         found = [each for each in failing if each.target in targets] or found
     if not any(each.quarantined for each in found):
-        typer.echo(f"Plugin {name!r} is in order: it registers {_registers(found[0].specs)}.")
+        echo(f"Plugin {name!r} is in order: it registers {_registers(found[0].specs)}.")
         return
     for each in found:
         if each.quarantined:
-            typer.echo(f"{each.distribution} {each.version}: {in_terminal(each.reason)}")
-            typer.echo(f"\n{story_in_terminal(each.traceback)}")
+            echo(f"{each.distribution} {each.version}: {in_terminal(each.reason)}")
+            echo(f"\n{each.traceback}")
 
 
 @plugins_app.command("check")
@@ -175,18 +175,18 @@ def _shown(outcomes: Iterable[Outcome]) -> list[Outcome]:
     told: dict[tuple[str, str], str] = {}
     for outcome in outcomes:
         if not found or outcome.plugin != found[-1].plugin:
-            typer.echo(outcome.plugin)
+            echo(outcome.plugin)
         found.append(outcome)
         reason = f": {in_terminal(outcome.message)}" if outcome.message else ""
         first = told.setdefault((outcome.plugin, outcome.message), outcome.name)
         again = outcome.status == "failed" and first != outcome.name
         if again:
             reason = f": the same error as in {first!r}"
-        typer.echo(f"  {outcome.status:<8}{outcome.name}{reason}")
+        echo(f"  {outcome.status:<8}{outcome.name}{reason}")
         if outcome.traceback and not again:
-            typer.echo(indent(story_in_terminal(outcome.traceback), "    "))
+            echo(indent(outcome.traceback, "    "))
     counts = {state: sum(each.status == state for each in found) for state in _STATES}
-    typer.echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
+    echo(", ".join(f"{number} {state}" for state, number in counts.items()) + ".")
     return found
 
 

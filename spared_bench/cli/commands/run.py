@@ -26,6 +26,7 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.plan import show_plan, warn_of_hours, warn_unavailable
 from spared_bench.cli.run_report import show_report
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def _watched(plan: Plan, log_json: bool, **options: Any) -> Report:
 
 def _exit_status(report: Report) -> int:
     if report.interrupted:
-        typer.echo(_INTERRUPTED, err=True)
+        echo(_INTERRUPTED, err=True)
         return 130
     failed = [result for result in report.failed if result.status != "skipped"]
     # That a method does not serve a dataset is a finding, unless nothing else was asked for.

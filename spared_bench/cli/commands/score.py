@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     print_table,
     show_result,
 )
+from spared_bench.cli.terminal import echo
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -109,15 +110,15 @@ def _print(bench: Bench, brought: Brought, page: Path | None, protocol: str) -> 
         from spared_bench.statistics.intervals import share_interval
 
         low, high = share_interval(result.gene_scores["above-control"])
-        typer.echo(f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}.")
+        echo(f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}.")
     for what, (has, of) in brought.coverage.items():
-        typer.echo(f"{what}: {has} of {of} are in the file.")
+        echo(f"{what}: {has} of {of} are in the file.")
     for note in brought.notes:
-        typer.echo(note)
+        echo(note)
     if page is not None:
-        typer.echo(f"Page: {page}")
+        echo(f"Page: {page}")
     suite = protocol or bench.protocol.name
-    typer.echo(
+    echo(
         f"`spared-bench submit build {result.predictor} --protocol {suite}` makes a bundle to hand"
         " in."
     )

@@ -14,8 +14,8 @@ from spared_bench.cli.common import (
     in_terminal,
     print_table,
     show_result,
-    story_in_terminal,
 )
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
 from spared_bench.results import IMPORTED, UNSCORED
 from spared_bench.words import counted
@@ -57,18 +57,18 @@ def status(
 
     space = Workspace.at(workspace)
     if not space.root.exists():
-        typer.echo(f"There is no workspace {space.root} yet; a run makes it.", err=True)
+        echo(f"There is no workspace {space.root} yet; a run makes it.", err=True)
     if why:
         _show_one(_beginning(space, why), why, as_json)
         return
     with uncollected(), Records(space.store, outcomes=not as_json) as records:
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
-            typer.echo(note, err=True)
+            echo(note, err=True)
         unread: list[str] = []
         found = _found(records, unread)
         outdated = outdated_cells(records, {})
     for told in unread[:_MOST_TOLD]:
-        typer.echo(told, err=True)
+        echo(told, err=True)
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
     if protocol and not (results or protocol.endswith((".yaml", ".yml"))):
@@ -174,16 +174,16 @@ def _state(result: TrialResult) -> str:
 def _show_runs(runs: list[dict[str, Any]]) -> None:
     for run in runs:
         state = "Suspended" if run["suspended"] else "Running"
-        typer.echo(
+        echo(
             f"{state} on {run['host']} (process {run['pid']}), {run['protocol']}:"
             f" {counted(run['done'], 'trial')} done, {run['failed']} failed, {run['left']} left."
         )
         if run.get("waiting"):
-            typer.echo(f"  waits for another run: {run['waiting']}")
+            echo(f"  waits for another run: {run['waiting']}")
         for job in run["running"]:
             told = " ".join(f"{name} {value:.4f}" for name, value in job.get("values", {}).items())
             step = f"  step {job['step']} {told}" if "step" in job else ""
-            typer.echo(f"  {job['kind']} {job['label']}{step}")
+            echo(f"  {job['kind']} {job['label']}{step}")
 
 
 def _beginning(space: Workspace, start: str) -> list[TrialResult]:
@@ -214,12 +214,12 @@ def _print_trials(found: Sequence[TrialResult]) -> None:
         attempts = result.environment.get("attempts", 1)
         names = [result.protocol, result.dataset, result.completer, result.predictor]
         told = " · ".join([*names, f"seed {result.seed}", f"{result.parameters}"])
-        typer.echo(f"{result.key}\n{in_terminal(told)}\n{_state(result)}")
+        echo(f"{result.key}\n{in_terminal(told)}\n{_state(result)}")
         if attempts > 1:
-            typer.echo(f"Tried {attempts} times.")
+            echo(f"Tried {attempts} times.")
         if result.traceback:
-            typer.echo(story_in_terminal(result.traceback))
+            echo(result.traceback)
         if result.facts.get(UNSCORED):
-            typer.echo(result.facts[UNSCORED])
+            echo(result.facts[UNSCORED])
         known = {name: value for name, value in result.environment.items() if name != "packages"}
-        typer.echo(in_terminal("; ".join(f"{name}: {value}" for name, value in known.items())))
+        echo(in_terminal("; ".join(f"{name}: {value}" for name, value in known.items())))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from spared_bench.cli.common import JSON, WORKSPACE, require_ending, show_result
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
 from spared_bench.words import counted
 
@@ -108,7 +109,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         nonlocal last
         if time.monotonic() - last > _LINE_EVERY_S:
             last = time.monotonic()
-            typer.echo(f"{what}: {done} of {total} entries", err=True)
+            echo(f"{what}: {done} of {total} entries", err=True)
 
     yield told
 
@@ -168,13 +169,13 @@ def export(
     left_out: list[str] = []
     number = archives.export(space.store, archive, products=products, left_out=left_out)
     if left_out:
-        typer.echo(
+        echo(
             f"Not in it, as damaged or not to be read: {counted(len(left_out), 'entry')}."
             " `spared-bench store verify` says why.",
             err=True,
         )
     if (space.root / "completion").is_dir():
-        typer.echo("Results of `complete` are not in it: that command computes them.", err=True)
+        echo("Results of `complete` are not in it: that command computes them.", err=True)
     show_result(
         {"archive": archive, "entries": number, "left_out": left_out},
         as_json,

@@ -22,6 +22,7 @@ from spared_bench.cli.common import (
     warn_of_quarantine,
 )
 from spared_bench.cli.plan import downloads_told, hours_told, with_sizes
+from spared_bench.cli.terminal import echo
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def run(
     }
     done = run_and_report(
         opened,
-        log=lambda line: typer.echo(line, err=True),
+        log=lambda line: echo(line, err=True),
         watch=_watched,
         report=report,
         track=track,
@@ -151,7 +152,7 @@ def report(
 
     done = report_only(
         opened,
-        log=lambda line: typer.echo(line, err=True),
+        log=lambda line: echo(line, err=True),
         track=track,
         command=own_command(),
     )
@@ -215,16 +216,16 @@ def _print_plan(planned: StudyPlan, ahead: StudyForecast) -> None:
     methods = sorted({m for variant in planned.variants for m in variant.methods})
     head = f"Study {planned.study.id}, on protocol {planned.base.protocol.id}:"
     if not planned.variants:
-        typer.echo(f"{head} it trains nothing, and reads what there is.")
+        echo(f"{head} it trains nothing, and reads what there is.")
     else:
-        typer.echo(
+        echo(
             f"{head} {counted(planned.n_cells, 'cell')} of"
             f" {counted(len(planned.variants), 'variant')}, {ahead.done} done;"
             f" {counted(ahead.open_trials, 'training')} to run.\n"
             f"Methods: {', '.join(methods)}. Datasets: {_datasets(planned)}."
         )
     for line in _told(planned, ahead):
-        typer.echo(line)
+        echo(line)
 
 
 def _print_variants(factors: list[str], variants: list[dict[str, Any]]) -> None:
@@ -234,7 +235,7 @@ def _print_variants(factors: list[str], variants: list[dict[str, Any]]) -> None:
     if len(factors) < _MANY or max(map(len, changed)) > 1:
         columns, labels = factors, [[v["levels"][name] for name in factors] for v in variants]
     else:
-        typer.echo(f"The base: {'; '.join(f'{name}: {base[name]}' for name in factors)}.")
+        echo(f"The base: {'; '.join(f'{name}: {base[name]}' for name in factors)}.")
         columns = ["variant"]
         labels = [
             [f"{name[0]}: {v['levels'][name[0]]}" if name else "the base"]

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
     show_result,
     warn_of_quarantine,
 )
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
 from spared_bench.ordinary import read_json
 from spared_bench.store.disk import way_out
@@ -226,7 +227,7 @@ def review(
         out.mkdir(parents=True, exist_ok=True)
         found = review_request(Path(), base, head, out / "bundles", check_one)
         (out / "comment.md").write_text(found.comment, encoding="utf-8")
-    typer.echo(found.comment)
+    echo(found.comment)
     if not found.ok:
         raise typer.Exit(1)
 
@@ -361,13 +362,13 @@ def _print(report: Report, *added: str) -> None:
     from spared_bench.leaderboard.text import visible
 
     for problem in report.problems:
-        typer.echo(f"problem: {visible(problem, 2_000)}")  # it may quote the stranger
+        echo(f"problem: {visible(problem, 2_000)}")  # it may quote the stranger
     for flag in report.flags:
         where = f" ({flag.dataset})" if flag.dataset else ""
-        typer.echo(f"flag {flag.kind}{where}: {flag.reason}")
+        echo(f"flag {flag.kind}{where}: {flag.reason}")
     if report.ok and report.who_goes_on:
-        typer.echo(visible(report.who_goes_on, 2_000))
+        echo(visible(report.who_goes_on, 2_000))
     how = "re-scored from its predictions" if report.rescored else "not re-scored"
     verdict = f"accepted, {how}" if report.ok else report.verdict
     for line in (f"{report.label}: {verdict}; {len(report.results)} results.", *added):
-        typer.echo(line)
+        echo(line)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from spared_bench.cli.terminal import echo, harmless
+from spared_bench.cli.terminal import echo
 from spared_bench.errors import SparedBenchError, UsageError, shortened
 from spared_bench.guard import end_copy, keep_output, say
+from spared_bench.harmless import harmless
 from spared_bench.results import nan_to_none
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from spared_bench.cli.terminal import harmless
+from spared_bench.harmless import harmless
 
 _LINE_EVERY_S = 30.0
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spared_bench.cli.common import in_terminal
-from spared_bench.cli.terminal import harmless
+from spared_bench.harmless import harmless
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.planning.plan import Plan
 from spared_bench.results import nan_to_none

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from spared_bench.harmless import table_cell
 from spared_bench.leaderboard.columns import Column, Field, Place, View, fields, in_view, values_of
 from spared_bench.leaderboard.measures import can_be_normalised, error_title
 from spared_bench.leaderboard.model import Board, BoardDataset, ProtocolBoard, Row
@@ -24,7 +25,6 @@ from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~$&])")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_markdown(board: Board, command: str) -> str:
@@ -74,11 +74,11 @@ def as_csv(board: Board, command: str = "") -> str:
         for row in part.rows:
             line: list[Any] = [""] * len(at)
             for field, value in zip(of_row, values_of(of_row, part, row), strict=True):
-                line[at[field.key]] = _csv(value)
+                line[at[field.key]] = table_cell(value)
             for dataset in part.datasets:
                 there = values_of(of_dataset, part, row, dataset)
                 for field, value in zip(of_dataset, there, strict=True):
-                    line[at[field.key]] = _csv(value)
+                    line[at[field.key]] = table_cell(value)
                 write.writerow(line)
     return text.getvalue()
 
@@ -251,15 +251,6 @@ def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 def _markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", visible(text, MAX_MESSAGE))
-
-
-def _csv(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    if not value.isascii():
-        value = value.encode(errors="replace").decode()  # half a letter cannot be written
-    # A spreadsheet would run a name that begins like a formula.
-    return f"'{value}" if value.startswith(_FORMULA) else value
 
 
 def _json(value: Any) -> Any:

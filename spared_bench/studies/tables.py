@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.files import write_text
+from spared_bench.harmless import table_cell
 from spared_bench.studies.comparing import Difference
 from spared_bench.studies.model import Study
 from spared_bench.studies.results import Collected, StudyCell
@@ -42,9 +43,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_plain(column) for column in columns])
+    writer.writerow([table_cell(column) for column in columns])
     for row in rows:
-        writer.writerow([_plain(row.get(name, "")) for name in columns])
+        writer.writerow([table_cell(row.get(name, "")) for name in columns])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text.getvalue(), sync=False)
     return path
@@ -53,14 +54,6 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 def _flat(difference: Difference) -> dict[str, Any]:
     """Return all but what ``slides.csv`` has in full."""
     return {name: value for name, value in asdict(difference).items() if name != "of_blocks"}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return ""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
-        return f"'{value}"  # a table program would take it for a formula
-    return value
 
 
 def _columns(study: Study, cells: Iterable[StudyCell]) -> dict[str, str]:

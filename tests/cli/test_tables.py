@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spared_bench.cli.common import _plain_table, print_table
-from spared_bench.cli.terminal import harmless
+from spared_bench.harmless import harmless
 
 CELLS = st.text(alphabet="ab é中🧬\n|[]\x07", max_size=6)
 

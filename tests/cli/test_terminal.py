@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from spared_bench.cli.terminal import harmless
+from spared_bench.harmless import harmless
 
 STEERS = "\x1b]0;owned\x07 \x1b[31mred \x9b2J \u202egnp.exe \rok"
 PLUGIN = f"""

@@ -1,0 +1,45 @@
+"""A stranger's text where a terminal or a table program would take it for orders."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+from spared_bench.unseen import is_unseen
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(text: str) -> str:
+    r"""Return a text with ``�`` for what nobody sees: escapes, and what turns the direction.
+
+    Its lines stay, and its tabs.
+
+    >>> harmless("one\n\x1b[2Jtwo\r")
+    'one\n�[2Jtwo '
+    """
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c in "\n\t" else _shown(c) for c in text)
+
+
+def _shown(c: str) -> str:
+    if c.isspace() and unicodedata.category(c) != "Zs":  # a carriage return, a line's end of others
+        return " "
+    return "\ufffd" if is_unseen(c) else c
+
+
+def table_cell(value: Any) -> Any:
+    r"""Return a value as a field of a CSV file: nan is empty, and no text is run as a formula.
+
+    >>> table_cell("=1+1"), table_cell("st-net\x1b[31m"), table_cell(-0.5), table_cell(math.nan)
+    ("'=1+1", 'st-net�[31m', -0.5, '')
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if not isinstance(value, str):
+        return value
+    if not value.isascii():
+        value = value.encode(errors="replace").decode()  # half a letter cannot be written
+    return f"'{harmless(value)}" if value.startswith(_FORMULA) else harmless(value)

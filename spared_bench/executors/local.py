@@ -18,6 +18,7 @@ from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
 
 _LOOK_SECONDS = 0.2
+_LOOK_AT_LOGS_SECONDS = 2.0
 
 
 class LocalExecutor:
@@ -53,7 +54,7 @@ class LocalExecutor:
         self._inbox: queue.Queue = queue.Queue()
         self._slots: list[Slot] = []
         limits = settings.limits
-        self._look = _LOOK_SECONDS if limits.timeout or limits.memory_mb else None
+        self._look = _LOOK_SECONDS if limits.timeout or limits.memory_mb else _LOOK_AT_LOGS_SECONDS
         self._looked = time.monotonic()
 
     def submit(self, job: Job) -> None:
@@ -72,7 +73,9 @@ class LocalExecutor:
             left = None if until is None else max(0.0, until - time.monotonic())
             self._enforce()
             try:
-                slot, message = self._inbox.get(timeout=_shorter(self._look, left))
+                slot, message = self._inbox.get(
+                    timeout=self._look if left is None else min(self._look, left)
+                )
             except queue.Empty:
                 if until is not None and time.monotonic() >= until:
                     return []
@@ -89,7 +92,7 @@ class LocalExecutor:
         return slot.outcome(message)
 
     def _enforce(self) -> None:
-        if self._look is not None and time.monotonic() - self._looked > self._look:
+        if time.monotonic() - self._looked > self._look:
             self._looked = time.monotonic()
             for slot in self._slots:
                 slot.enforce()
@@ -99,8 +102,3 @@ class LocalExecutor:
         for slot in self._slots:
             slot.kill()
         self._slots.clear()
-
-
-def _shorter(first: float | None, second: float | None) -> float | None:
-    given = [each for each in (first, second) if each is not None]
-    return min(given) if given else None

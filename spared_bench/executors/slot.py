@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _TAIL_CHARS = 8_000  # of a worker's log, that are told of a job it died in
 _READ_BYTES = 64 * 1024
+_MOST_LOG_BYTES = 64 * 2**20
 _LAST_WORDS_SECONDS = 2.0  # for what a process said before it ended
 #: In which a worker says that its child was ended; it takes half of it to end what that one left.
 _SILENT_SECONDS = 20.0
@@ -96,7 +97,9 @@ class Slot:
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             self._log.unlink(missing_ok=True)  # of an earlier process; or a pipe, which would wait
-            log = self._log.open("xb")
+            # Appending, so that what is cut off leaves no hole that is written behind.
+            new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            log = os.fdopen(os.open(self._log, new, 0o666), "wb")
         except OSError as error:
             way = way_out(error, "Choose another workspace with `--workspace DIR`.")
             told = f"Cannot write the log {self._log}: {error.strerror}."
@@ -146,6 +149,7 @@ class Slot:
 
     def enforce(self) -> None:
         """End the job if it takes more than it may; the executor calls this now and then."""
+        self._bound_log()
         if self.job is None or not self._has_process:
             return
         if self._verdict is not None:
@@ -163,6 +167,16 @@ class Slot:
                 "out_of_memory",
                 f"Ended when it held {used:.0f} MiB; `--memory-mb` allows {limits.memory_mb}.",
             )
+
+    def _bound_log(self) -> None:
+        """Keep the end of the log alone when it is long: a method may print without end."""
+        with suppress(OSError):
+            if self._log.stat().st_size > _MOST_LOG_BYTES:
+                with self._log.open("a+b") as file:
+                    file.seek(-_READ_BYTES, os.SEEK_END)
+                    end = file.read()
+                    file.truncate(0)
+                    file.write(end)
 
     @property
     def _has_process(self) -> bool:

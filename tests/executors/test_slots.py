@@ -63,6 +63,46 @@ def test_a_method_that_hangs_grows_or_crashes_ends_its_own_trial_and_says_how(wo
     assert len(list((workspace / "logs").glob("worker-*"))) == 1  # no worker was lost
 
 
+PRINTS = """
+import os, time
+from spared_bench import PredictorSpec, hookimpl
+
+
+class Prints:
+    def fit(self, train, val, context):
+        self.mean_ = train.target.mean(axis=0)
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            os.write(2, b"and so on\\n" * 1_000)
+            time.sleep(0.0005)
+        os.write(2, b"the last words\\n")
+        os._exit(3)
+
+    def predict(self, slides):
+        raise NotImplementedError
+
+
+@hookimpl
+def spared_bench_predictors():
+    return [PredictorSpec("prints", f"{__name__}:Prints")]
+"""
+
+
+def test_what_a_method_prints_without_end_does_not_fill_the_disk(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr("spared_bench.executors.slot._MOST_LOG_BYTES", 100_000)
+    monkeypatch.setattr("spared_bench.executors.local._LOOK_AT_LOGS_SECONDS", 0.05)
+    (tmp_path / "prints.py").write_text(PRINTS)
+    bench = make_bench(
+        str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN, tmp_path / "prints.py"]
+    )
+    (result,) = execute(select(bench, ["toy"], ["none"], ["prints"]), workers=1, **QUIET).results
+    assert result.status == "killed"
+    assert result.traceback.rstrip().endswith("the last words")
+    for log in (workspace / "logs").iterdir():
+        facts = log.stat()
+        assert max(facts.st_size, facts.st_blocks * 512) < 4_000_000, log.name
+
+
 def test_a_trial_that_the_system_ends_for_want_of_memory_is_not_quarantined(
     bench, monkeypatch, tmp_path
 ):

@@ -11,6 +11,7 @@ from pathlib import Path
 from spared_bench.errors import WorkspaceError
 from spared_bench.store.entries import Store
 from spared_bench.store.leases import leases_of
+from spared_bench.store.processes import sweep_beside
 
 DEFAULT = "spared-bench-workspace"
 ENVIRONMENT = "SPARED_BENCH_WORKSPACE"
@@ -94,6 +95,8 @@ class Workspace:
                 f"Cannot write to the workspace {self.root}: {error.strerror or error}. Free some"
                 " space, change its permissions, or choose another with `--workspace DIR`."
             ) from error
+        for folder in (self.root, *self.root.glob("completion/*"), *self.root.glob("studies/*")):
+            sweep_beside(folder)
         self.store.sweep()
         leases_of(self.store.root).sweep()
 

@@ -28,7 +28,7 @@ from spared_bench.processing.kept_code import room_for_others
 from spared_bench.readers.few_bits import refuse_few_bits
 from spared_bench.results import IMPORTED, TrialResult
 from spared_bench.sources.pictures import check_picture
-from spared_bench.store.processes import scratch_folder
+from spared_bench.store.processes import scratch_folder, sweep_beside
 from spared_bench.store.trials import trials_beginning
 from spared_bench.trials.environment import code_of
 from spared_bench.trials.predicted import predicted
@@ -292,6 +292,7 @@ def apply(trained: Trained, registry: Registry, slide: AnnData) -> AnnData:
 
 def write_whole(predicted: AnnData, path: Path) -> None:
     """Write a prediction as ``.h5ad``; an earlier file stays until the new one is whole."""
+    sweep_beside(path.parent)
     with replacing(path) as beside:
         predicted.write_h5ad(beside)
 

@@ -35,6 +35,7 @@ from spared_bench.sources.mirrors import Mirrors, rewritten
 from spared_bench.sources.part import unwritable
 from spared_bench.sources.patience import Expected, Meter, Policy
 from spared_bench.specs import DatasetSpec, RemoteFile
+from spared_bench.store.processes import sweep_beside
 
 
 class Watcher(Protocol):
@@ -184,6 +185,7 @@ def fetch(
         )
     if missing:
         with locked(folder, watcher.say):
+            sweep_beside(folder)
             missing = missing_files(spec, folder, hashes=True)  # others may have brought them
             watcher.planned(spec.name, [label(file) for file in missing])
             _fetch_all(missing, folder, options, watcher)

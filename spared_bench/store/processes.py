@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import tempfile
 import time
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 _SCRATCH = "spared-bench-scratch."
 _STALE_SECONDS = 24 * 3600
+#: How ``files.replacing`` names what is not whole yet.
+_NOT_WHOLE = re.compile(r"\.\d+-[0-9a-f]{8}\..+")
 
 
 def _boot() -> str:
@@ -122,6 +125,18 @@ def is_orphan(path: Path, living: Collection[str] = ()) -> bool:
         return time.time() - path.stat().st_mtime > _STALE_SECONDS
     except FileNotFoundError:
         return False
+
+
+def sweep_beside(folder: Path) -> None:
+    """Remove the files that killed processes had begun in a folder (``files.replacing``).
+
+    Their names tell no machine, so they go after a day in which nobody has written into them.
+    """
+    for path in folder.glob(".*-*.*"):
+        if _NOT_WHOLE.fullmatch(path.name):
+            with suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from spared_bench.errors import SubmissionError
 from spared_bench.files import replacing
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.entries import EntryResult
+from spared_bench.store.processes import sweep_beside
 from spared_bench.submissions.schema import (
     Claim,
     Description,
@@ -117,6 +118,7 @@ def seal(folder: Path) -> None:
 
 def pack(folder: Path, archive: Path) -> None:
     """Write a bundle's folder as an archive; the same content gives the same bytes."""
+    sweep_beside(archive.parent)
     with replacing(archive) as beside, zipfile.ZipFile(beside, "w") as packed:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = path.relative_to(folder).as_posix()

@@ -77,6 +77,14 @@ def test_a_good_file_arrives_under_its_path(server, tmp_path):
     assert not (tmp_path / ".fetch").exists()
 
 
+def test_a_record_that_a_killed_fetch_had_begun_goes_with_a_later_one(server, tmp_path):
+    left = tmp_path / ".12-0123abcd..fetched.json"
+    left.touch()
+    os.utime(left, (1, 1))
+    fetch(spec_of(RemoteFile(server.serve("/a.bin", CONTENT))), tmp_path)
+    assert not left.exists()
+
+
 def test_what_is_there_is_not_asked_for_again(server, tmp_path):
     files = (
         RemoteFile(server.serve("/a.bin", CONTENT), sha256=SHA256),

@@ -18,7 +18,9 @@ from spared_bench.store.processes import (
     scratch_folder,
     stamp,
     started_at,
+    sweep_beside,
 )
+from spared_bench.workspace import Workspace
 from tests.processes import wait_for
 
 # Its first thread waits in the kernel for a child that has not begun its program.
@@ -137,6 +139,43 @@ def test_a_process_that_is_gone_is_not_stopped(child):
     child.kill()
     child.wait()
     assert not is_stopped(child.pid)
+
+
+NOT_WHOLE = """
+import os, sys
+from pathlib import Path
+from spared_bench.files import replacing
+with replacing(Path(sys.argv[1])) as beside:
+    beside.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_file_that_a_killed_process_had_begun_goes_after_a_day_and_no_other(tmp_path):
+    command = [sys.executable, "-c", NOT_WHOLE, str(tmp_path / "slide.predicted.h5ad")]
+    subprocess.run(command, check=False)
+    (left,) = tmp_path.iterdir()
+    others = [tmp_path / name for name in (".hidden-notes.txt", "1-0123abcd.x", ".1-xyz.json")]
+    for path in others:
+        path.touch()
+    sweep_beside(tmp_path)
+    assert left.exists()
+    for path in (left, *others):
+        os.utime(path, (1, 1))
+    sweep_beside(tmp_path)
+    assert set(tmp_path.iterdir()) == set(others)
+
+
+def test_a_workspace_is_swept_of_files_that_were_begun(tmp_path):
+    left = [
+        tmp_path / name / ".12-0123abcd.table.md" for name in (".", "completion/x", "studies/y")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (1, 1))
+    Workspace.at(tmp_path).make_writable()
+    assert not any(path.exists() for path in left)
 
 
 SCRATCH = """

@@ -290,6 +290,7 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
             with sound_zip(archive, most) as packed:
                 yield _zip_members(packed)
         else:
+            _refuse_half_a_zip(archive)
             _refuse_other_formats(archive)
             with open_tar(archive) as packed_tar:
                 yield _tar_members(packed_tar, archive, most)
@@ -297,6 +298,15 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
         raise
     except _DAMAGE as error:
         raise _damaged(archive, error) from error
+
+
+def _refuse_half_a_zip(archive: Path) -> None:
+    """Tell of a zip that is cut short, which lists its members at its end, as of that."""
+    with archive.open("rb") as file:
+        if file.read(4) == b"PK\3\4":
+            raise zipfile.BadZipFile(
+                "it is a zip whose end is missing, where its members are listed"
+            )
 
 
 def _refuse_other_formats(archive: Path) -> None:

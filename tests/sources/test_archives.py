@@ -48,6 +48,14 @@ def zip_(path, **members):
     return path
 
 
+def test_a_zip_that_is_cut_short_is_told_as_that_alone(tmp_path):
+    whole = zip_(tmp_path / "slides.zip", **{"a.bin": bytes(range(256)) * 40}).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DownloadError, match=r"unpacked: it is a zip whose end is missing") as found:
+        unpack(tmp_path / "cut.zip", tmp_path / "there")
+    assert "\n" not in str(found.value)
+
+
 def test_the_folder_around_everything_is_stripped(tmp_path):
     folder = ("top", tarfile.DIRTYPE, b"")
     members = ("top/a/b", tarfile.REGTYPE, b"1"), ("top/c", tarfile.REGTYPE, b"2")

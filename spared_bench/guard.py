@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
@@ -160,6 +161,26 @@ def end_output() -> None:
         sys.stdout.flush()
         os.dup2(2, 1)
     os._exit = _leave_unless_refused  # type: ignore[assignment]
+
+
+def end_with(status: int, seconds: float = 10.0) -> None:
+    """Let the process end so many seconds after its command, whatever threads a plugin has left.
+
+    Python waits for them for ever. Those of pools of ours end when they are told to, at once.
+    """
+
+    def leave() -> None:
+        time.sleep(seconds)
+        main = threading.main_thread()
+        left = [each for each in threading.enumerate() if each is not main and not each.daemon]
+        if left:  # else something is still being written
+            names = ", ".join(repr(each.name) for each in left)
+            told = f"Threads that a plugin has begun do not end, and are left: {names}.\n"
+            with suppress(OSError):
+                os.write(2, told.encode(errors="backslashreplace"))
+            _leave(status)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 _command_in, _ending_in = 0, 0

@@ -21,7 +21,7 @@ from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
-from spared_bench.guard import end_output, nobody_reads, refuse_exit
+from spared_bench.guard import end_output, end_with, nobody_reads, refuse_exit
 from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
@@ -127,6 +127,13 @@ def _of_a_pipe(error: BrokenPipeError) -> int:
 _INTERRUPTED = "Interrupted. What was finished is kept."
 
 
+def _status_of(error: BaseException | None) -> int:
+    """Return the exit status that the interpreter would end with."""
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        return error.code or 0
+    return int(error is not None)
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with a message, never with a traceback."""
     # What imports and records make stays until the end: looking for garbage among it every 700
@@ -167,3 +174,4 @@ def main() -> None:
         sys.exit(fail(WorkspaceError(told)))
     finally:
         end_output()  # what plugins still print when the process ends is no part of it
+        end_with(_status_of(sys.exc_info()[1]))

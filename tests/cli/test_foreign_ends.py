@@ -235,3 +235,35 @@ def test_an_error_of_a_reader_names_slide_and_line_of_the_plugin(tmp_path, monke
     told = r"failed on slide 'one': ValueError: cannot reshape .* \(raises\.py, line 11\)"
     assert re.search(told, done.stderr), done.stderr[-1000:]
     assert "Traceback" not in done.stderr
+
+
+STAYS = """
+import threading
+import time
+
+import typer
+
+from spared_bench import guard
+from spared_bench.cli import app, main
+
+guard.end_with.__defaults__ = (0.5,)
+
+
+@app.command("stays")
+def stays(status: int):
+    threading.Thread(target=time.sleep, args=(1_000_000,), name="theirs").start()
+    print("done")
+    raise typer.Exit(status)
+
+
+main()
+"""
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_thread_that_does_not_end_keeps_no_command_and_changes_no_status(status):
+    command = [sys.executable, "-c", STAYS, "stays", str(status)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status
+    assert done.stdout == "done\n"
+    assert done.stderr.splitlines()[-1].endswith("do not end, and are left: 'theirs'.")

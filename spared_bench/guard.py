@@ -163,7 +163,7 @@ def end_output() -> None:
     os._exit = _leave_unless_refused  # type: ignore[assignment]
 
 
-def end_with(status: int, seconds: float = 10.0) -> None:
+def end_despite_threads(status: int, seconds: float = 10.0) -> None:
     """Let the process end so many seconds after its command, whatever threads a plugin has left.
 
     Python waits for them for ever. Those of pools of ours end when they are told to, at once.

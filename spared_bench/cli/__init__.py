@@ -21,7 +21,7 @@ from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
-from spared_bench.guard import end_output, end_with, nobody_reads, refuse_exit
+from spared_bench.guard import end_despite_threads, end_output, nobody_reads, refuse_exit
 from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
@@ -174,4 +174,4 @@ def main() -> None:
         sys.exit(fail(WorkspaceError(told)))
     finally:
         end_output()  # what plugins still print when the process ends is no part of it
-        end_with(_status_of(sys.exc_info()[1]))
+        end_despite_threads(_status_of(sys.exc_info()[1]))

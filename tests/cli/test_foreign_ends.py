@@ -246,7 +246,7 @@ import typer
 from spared_bench import guard
 from spared_bench.cli import app, main
 
-guard.end_with.__defaults__ = (0.5,)
+guard.end_despite_threads.__defaults__ = (0.5,)
 
 
 @app.command("stays")

@@ -7,6 +7,7 @@ members behind it, and reads as much into memory as a header says.
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import Any, Literal
 _HEADER_BYTES = 2**20  # of all headers of one member: a long name, times, places of a sparse file
 _LOOK_BYTES = 2**30  # behind the end of an archive
 _STEP = 2**20
+_SIGN_BYTES = 16
 _NO_GZIP = "Not a gzipped file"
+#: How packed archives begin, as no tar does: else, a member is called ``BZh...`` at times.
+_PACKED: tuple[tuple[bytes, Literal["r:gz", "r:bz2", "r:xz"]], ...] = (
+    (rb"\x1f\x8b", "r:gz"),
+    (rb"BZh[1-9]1AY&SY", "r:bz2"),
+    (rb"\xfd7zXZ\x00", "r:xz"),
+)
 
 
 class _Headers:
@@ -74,7 +82,18 @@ def open_tar(path: Path, mode: Literal["r", "r:"] = "r") -> tarfile.TarFile:
     tarfile.ReadError
         If it is none, or its first header is damaged.
     """
+    if mode == "r":
+        # What is refused inside would be looked for in the packed bytes, which may look like a tar.
+        start = _start_of(path)
+        for sign, packed in _PACKED:
+            if re.match(sign, start):
+                return tarfile.open(path, packed, tarinfo=_Member)
     return tarfile.open(path, mode, tarinfo=_Member)
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_SIGN_BYTES)
 
 
 def members_of(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -443,6 +443,19 @@ def test_a_header_that_fills_the_memory_is_not_read(tmp_path, kind, first):
         unpack(archive, tmp_path / "out")
 
 
+def test_what_is_refused_in_a_packed_archive_is_not_looked_for_in_its_packed_bytes(tmp_path):
+    """Some look like the header of a tar: of these one in three hundred, by the time of packing."""
+    header = tarfile.TarInfo("long")
+    header.type, header.size = tarfile.XGLTYPE, 2**40
+    packed = bytearray(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(2**21), mtime=0))
+    while 0 not in tarfile.calc_chksums(bytes(packed[:512])):  # what stands there as checksum
+        packed[4:8] = (int.from_bytes(packed[4:8], "little") + 1).to_bytes(4, "little")
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(packed)
+    with pytest.raises(DownloadError, match="a member has headers of more than 1,048,576 bytes"):
+        unpack(archive, tmp_path / "out")
+
+
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE])
 def test_headers_of_headers_come_to_an_end(tmp_path, kind):
     header = tarfile.TarInfo("again")

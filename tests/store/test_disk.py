@@ -41,7 +41,7 @@ def export_store(folder, monkeypatch):
 def begin_worker(folder, monkeypatch):
     slot = object.__new__(Slot)
     slot._log = folder / "logs" / "worker.log"
-    monkeypatch.setattr("pathlib.Path.open", full)
+    monkeypatch.setattr(os, "open", full)
     slot._start({}, 1)
 
 

@@ -88,7 +88,9 @@ def test_a_file_called_as_a_protocol_that_is_installed_puts_nothing_on_its_board
     done = CliRunner().invoke(app, [*words, "--plugin", str(TOY_PLUGIN)])
     assert done.exit_code != 0
     assert "2 results of demo@1 made under other settings" in str(done.exception)
-    named = CliRunner().invoke(app, [*words, "--plugin", str(TOY_PLUGIN), "--protocol", protocol])
+    named = CliRunner().invoke(
+        app, [*words, "--plugin", str(TOY_PLUGIN), "--protocol", str(protocol)]
+    )
     assert named.exit_code == 0, named.exception
 
 

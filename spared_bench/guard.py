@@ -166,11 +166,14 @@ def end_output() -> None:
 def end_despite_threads(status: int, seconds: float = 10.0) -> None:
     """Let the process end so many seconds after its command, whatever threads a plugin has left.
 
-    Python waits for them for ever. Those of pools of ours end when they are told to, at once.
+    Python waits for them for ever. Those of pools of ours end when they are told to, at once. A
+    process that goes on after a command, as a notebook does, is left alone.
     """
 
     def leave() -> None:
         time.sleep(seconds)
+        if not getattr(threading, "_SHUTTING_DOWN", False):
+            return
         main = threading.main_thread()
         left = [each for each in threading.enumerate() if each is not main and not each.daemon]
         if left:  # else something is still being written

@@ -267,3 +267,30 @@ def test_a_thread_that_does_not_end_keeps_no_command_and_changes_no_status(statu
     assert done.returncode == status
     assert done.stdout == "done\n"
     assert done.stderr.splitlines()[-1].endswith("do not end, and are left: 'theirs'.")
+
+
+GOES_ON = """
+import contextlib
+import sys
+import threading
+import time
+
+from spared_bench import guard
+from spared_bench.cli import main
+
+guard.end_despite_threads.__defaults__ = (0.5,)
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+sys.argv[1:] = ["--version"]
+with contextlib.suppress(SystemExit):
+    main()
+time.sleep(1.5)
+ended.set()
+sys.exit(5)
+"""
+
+
+def test_a_process_that_goes_on_after_a_command_is_not_ended():
+    command = [sys.executable, "-c", GOES_ON]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (5, "")

@@ -26,7 +26,8 @@ from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
-_HOME = re.compile(r"((?:[\w.-]+=)*)~(?=/|$)")
+#: Alone behind the equals sign of a setting it is YAML's word for nothing.
+_HOME = re.compile(r"((?:[\w.-]+=)*(?=~/)|(?:--[\w-]+=)?(?=~$))~")
 
 
 class _Commands(TyperGroup):

@@ -38,6 +38,9 @@ def test_a_wave_before_a_path_is_the_home_folder(home, arguments, told):
     [
         ("--out=~/board", "--out=/h/board"),
         ("~", "/h"),
+        ("--out=~", "--out=/h"),
+        ("vit-b.weights=~", "vit-b.weights=~"),
+        ("--set=vit-b.weights=~", "--set=vit-b.weights=~"),
         ("vit-b.weights=~/uni.pth", "vit-b.weights=/h/uni.pth"),
         ("--set=vit-b.weights=~/uni.pth", "--set=vit-b.weights=/h/uni.pth"),
         ("a~/b", "a~/b"),

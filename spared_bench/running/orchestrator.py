@@ -380,8 +380,10 @@ class Orchestrator:
                 yield from self._dropped_with(job.key)
 
     def _lost(self, job: Job) -> Outcome | None:
-        """Return what became of a product that a job needs and that could not be made."""
+        """Return what became of a product that a job needs and that nobody could make."""
         for need in self.plan.needs(job) if self._broken else ():
+            if self._is_made(need):
+                continue
             if found := self._broken.get(need.key) or self._lost(need):
                 return found
         return None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,26 @@ def test_it_is_tried_once_and_each_candidate_of_a_search_fails_once(bench, monke
     assert [result.completer for result in report.failed] == ["none", "median"]
     assert {result.message for result in report.results} == {"ZeroDivisionError: division by zero"}
     assert len(asked) == 1
+
+
+def test_a_dataset_that_another_run_has_prepared_since_is_not_given_up(
+    bench, workspace, monkeypatch
+):
+    for kind in ("prepared", "completed"):
+        shutil.rmtree(workspace / "store" / kind)
+    plan = select(bench, ["toy"], ["none", "median"], ["toy-ridge"])
+    prepare = work._prepare
+
+    def fail_here(bench, job):
+        prepare(bench, job)  # as the other run does
+        raise ArithmeticError("it failed here")
+
+    monkeypatch.setattr(work, "_prepare", fail_here)
+    report = execute(plan, executor="inline", **QUIET)
+    assert [(result.completer, result.ok) for result in report.results] == [
+        ("none", False),
+        ("median", True),
+    ]
 
 
 def test_a_damaged_result_is_made_again_and_is_the_same(bench):

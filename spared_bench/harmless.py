@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Any
 
 from spared_bench.unseen import is_unseen
 
+#: Letters of Persian and Hindi are joined and parted so, and what an emoji is made of.
+_JOINED = re.compile(r"(?<=[^\x00-\x7f])[\u200c\u200d\ufe0e\ufe0f]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def harmless(text: str) -> str:
     r"""Return a text with ``�`` for what nobody sees: escapes, and what turns the direction.
 
-    Its lines stay, and its tabs.
+    Its lines stay, and its tabs; and what joins letters of a script, or parts them.
 
     >>> harmless("one\n\x1b[2Jtwo\r")
     'one\n�[2Jtwo '
     """
     if text.replace("\n", "").isprintable():
         return text
-    return "".join(c if c in "\n\t" else _shown(c) for c in text)
+    joined = {found.start() for found in _JOINED.finditer(text)}
+    return "".join(c if c in "\n\t" or at in joined else _shown(c) for at, c in enumerate(text))
 
 
 def _shown(c: str) -> str:

@@ -18,7 +18,10 @@ TEXTS = {
     "st\x1b[31m-net": "st\ufffd[31m-net",
     "\u202egnp": "\ufffdgnp",
     "\ud800": "?",
+    "st\u200d-net": "st\ufffd-net",
     "plain, 大小": "plain, 大小",
+    "می\u200cخواهم, क्\u200dष": "می\u200cخواهم, क्\u200dष",
+    "\u2764\ufe0f\u200d\U0001f525": "\u2764\ufe0f\u200d\U0001f525",
 }
 
 

@@ -29,13 +29,13 @@ def room_for_others() -> None:
     It also raises where the disk of that folder is full, as home folders with a quota are, and at
     what it finds there damaged: a machine that loses power leaves files that are empty or cut.
     """
-    _discard_damaged(os.getpid())
-    if os.environ.get("NUMBA_CACHE_DIR") or _is_open(cache_folder):
-        return
-    try:
-        folder = _temporary_folder()
-    except OSError:  # there is no room at all
-        return
+    if not (os.environ.get("NUMBA_CACHE_DIR") or _is_open(cache_folder)):
+        with suppress(OSError):  # there is no room at all
+            _keep_in(_temporary_folder())
+    _discard_damaged(os.environ.get("NUMBA_CACHE_DIR", ""), os.getpid())
+
+
+def _keep_in(folder: str) -> None:
     os.environ["NUMBA_CACHE_DIR"] = folder
     if "numba" in sys.modules:
         config: Any = sys.modules["numba"].config
@@ -53,10 +53,11 @@ def _is_open(place: Callable[[], Path]) -> bool:
 
 
 @cache
-def _discard_damaged(process: int) -> None:
+def _discard_damaged(named: str, process: int) -> None:
     """Remove what is no whole pickle, once in a process: numba makes it again."""
     with suppress(OSError, RuntimeError):
-        for path in cache_folder().glob("*/*.nb[ci]"):
+        folder = Path(named) if named else cache_folder()
+        for path in folder.glob("*/*.nb[ci]"):
             with suppress(OSError):
                 if not _is_whole(path):
                     path.unlink()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 _SCRATCH = "spared-bench-scratch."
 _STALE_SECONDS = 24 * 3600
-#: How ``files.replacing`` names what is not whole yet.
-_NOT_WHOLE = re.compile(r"\.\d+-[0-9a-f]{8}\..+")
+#: How ``files.replacing`` names what is not whole yet. Ids of processes are shorter than a date.
+_NOT_WHOLE = re.compile(r"\.\d{1,7}-[0-9a-f]{8}\..+")
 
 
 def _boot() -> str:

@@ -155,7 +155,8 @@ def test_a_file_that_a_killed_process_had_begun_goes_after_a_day_and_no_other(tm
     command = [sys.executable, "-c", NOT_WHOLE, str(tmp_path / "slide.predicted.h5ad")]
     subprocess.run(command, check=False)
     (left,) = tmp_path.iterdir()
-    others = [tmp_path / name for name in (".hidden-notes.txt", "1-0123abcd.x", ".1-xyz.json")]
+    names = (".hidden-notes.txt", "1-0123abcd.x", ".1-xyz.json", ".20240131-20240229.csv")
+    others = [tmp_path / name for name in names]
     for path in others:
         path.touch()
     sweep_beside(tmp_path)

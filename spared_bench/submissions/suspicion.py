@@ -21,6 +21,7 @@ from spared_bench.submissions.forensics import (
     same_scores,
     slide_means_known,
     thinned_rows,
+    values_held,
 )
 from spared_bench.submissions.leads import look_at_lead
 from spared_bench.submissions.names import plain_name
@@ -55,6 +56,7 @@ MEANS_KNOWN = 0.5
 PCC_MARGIN, PCC_ERRORS = 0.03, 2.0
 MSE_SHARE = 0.85
 MASK, LIBRARY = 0.95, 0.95
+HELD = 0.01
 _FEW_GENES = 5
 
 
@@ -103,6 +105,14 @@ def look_at_prediction(
             f"{where}: {known:.0%} of how the tested slides' means differ from those of training"
             " slides is in the predictions. Preparation and depth decide most of it, and an image"
             " hardly tells.",
+            result.dataset,
+        )
+    held = values_held(prediction, truth.target, truth.mask)
+    if held >= HELD:
+        evidence.add(
+            "holds-answers",
+            f"{where}: {held:.1%} of the measured values are predicted as they are, to"
+            " 1/200 of a gene's deviation, beside what comes so by chance.",
             result.dataset,
         )
     if target in SCALES:

@@ -15,6 +15,7 @@ from spared_bench.submissions.forensics import (
     same_scores,
     slide_means_known,
     thinned_rows,
+    values_held,
 )
 
 SLIDES = [np.arange(60), np.arange(60, 100)]
@@ -39,6 +40,23 @@ def test_a_prediction_that_knows_the_mask_is_told_from_one_that_does_not(rng):
 
 def test_where_all_is_measured_nothing_can_be_said_of_the_mask(rng):
     assert np.isnan(mask_following(rng.normal(size=(100, 5)), np.ones((100, 5), bool), SLIDES))
+
+
+@pytest.mark.parametrize("error", [0.1, 0.3, 1.0])
+def test_values_are_held_where_they_stand_and_not_where_errors_are_small(rng, error):
+    truth = rng.normal(size=(400, 10)) * np.arange(1, 11)
+    honest = truth + error * truth.std(axis=0) * rng.normal(size=truth.shape)
+    mask = rng.random(truth.shape) < 0.8
+    assert abs(values_held(honest, truth, mask)) < 0.01
+    for places in (np.s_[:, 3], np.s_[:40]):  # a gene, or a tenth of the spots
+        held = honest.copy()
+        held[places] = truth[places] * 1.0001
+        assert values_held(held, truth, mask) == pytest.approx(0.1, abs=0.02)
+
+
+def test_values_that_many_spots_share_are_not_held(rng):
+    counts = np.log1p(rng.poisson(1.0, size=(400, 10)))
+    assert np.isnan(values_held(counts, counts, np.ones(counts.shape, bool)))
 
 
 def test_library_following_is_the_median_rank_correlation(rng):

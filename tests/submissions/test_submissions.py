@@ -355,6 +355,18 @@ def test_a_prediction_made_of_the_answer_is_flagged_and_an_honest_one_is_not(
     assert "noise-ceiling" in flags_of(report)
 
 
+def test_a_gene_of_the_answer_among_predictions_is_flagged(
+    folder, checked, run_bench, truth, monkeypatch
+):
+    monkeypatch.setattr("spared_bench.submissions.forensics._FEW_VALUES", 100)  # toys are small
+    predicted = read_prediction(folder / PREDICTION, truth.shape).astype(np.float64)
+    assert "holds-answers" not in flags_of(checked(folder))
+    predicted[:, 0] = truth.target[:, 0]
+    write_prediction(folder / PREDICTION, predicted)
+    claim(folder, run_bench, truth, read_prediction(folder / PREDICTION, truth.shape))
+    assert "holds-answers" in flags_of(checked(folder))
+
+
 def test_predictions_that_follow_the_library_size_are_flagged(folder, checked, run_bench, truth):
     followed = np.log1p(truth.counts.sum(axis=1, keepdims=True)) + np.zeros(truth.shape)
     write_prediction(folder / PREDICTION, followed)

@@ -60,21 +60,91 @@ def mixed(share: float) -> Bend:
     return lambda values, truth, rng: (1 - share) * values + share * truth.target
 
 
-def smoothed(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """Give the truth, averaged over each spot and its six nearest."""
+def near_mean(values: np.ndarray, truth: Truth, n: int, own: bool = True) -> np.ndarray:
+    """Average values over each spot and those nearest to it, n in all."""
     from scipy.spatial import cKDTree
 
     found = np.zeros(values.shape)
     for rows in truth.slides:
         places = bench_places[truth.dataset][rows]
-        near = cKDTree(places).query(places, k=min(7, len(rows)))[1]
-        found[rows] = truth.target[rows][near].mean(axis=1)
+        near = cKDTree(places).query(places, k=min(n, len(rows)))[1]
+        found[rows] = values[rows][near if own else near[:, 1:]].mean(axis=1)
     return found
+
+
+def smoothed(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Give the truth, averaged over each spot and its six nearest."""
+    return near_mean(truth.target, truth, 7)
 
 
 def with_slide_means(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
     """Shift each gene to its true mean on the slide."""
     return values - means_of(values, truth) + means_of(truth.target, truth)
+
+
+def true_genes(n: int) -> Bend:
+    """Give the truth of a few genes."""
+
+    def bend(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+        found = values.copy()
+        genes = rng.choice(values.shape[1], n, replace=False)
+        found[:, genes] = truth.target[:, genes]
+        return found
+
+    return bend
+
+
+def true_spots(share: float) -> Bend:
+    """Give the truth of some spots."""
+    return lambda values, truth, rng: np.where(
+        rng.random((len(values), 1)) < share, truth.target, values
+    )
+
+
+def first_component(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Give what one component tells of the truth."""
+    mean = truth.target.mean(axis=0)
+    left, size, right = np.linalg.svd(truth.target - mean, full_matrices=False)
+    return mean + (left[:, :1] * size[:1]) @ right[:1]
+
+
+def fitted(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Fit each gene to the truth of the slide, by mean and slope."""
+    found = values.copy()
+    for rows in truth.slides:
+        ours, theirs = (each[rows] - each[rows].mean(axis=0) for each in (values, truth.target))
+        slope = (ours * theirs).sum(axis=0) / ((ours**2).sum(axis=0) + 1e-9)
+        found[rows] = truth.target[rows].mean(axis=0) + ours * slope
+    return found
+
+
+def told_sign(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Move values a little towards the side of the median on which the truth is."""
+    side = np.sign(truth.target - np.median(truth.target, axis=0))
+    return values + 0.15 * truth.target.std(axis=0) * side
+
+
+def with_gradient(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Add a slope over the slide to each gene."""
+    found = values.copy()
+    for rows in truth.slides:
+        places = bench_places[truth.dataset][rows]
+        places = (places - places.mean(axis=0)) / places.std(axis=0)
+        slopes = rng.normal(size=(2, values.shape[1]))
+        found[rows] += 0.3 * values.std(axis=0) * (places @ slopes)
+    return found
+
+
+def smoothly_noisy(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Add noise that is alike in near spots."""
+    noise = near_mean(rng.normal(size=values.shape), truth, 19)
+    return values + 0.3 * values.std(axis=0) * noise / noise.std(axis=0)
+
+
+def on_levels(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Give the fifth in which a value is."""
+    parts = np.quantile(values, [0.2, 0.4, 0.6, 0.8], axis=0)
+    return (values[None] >= parts[:, None]).sum(axis=0).astype(float)
 
 
 def noisy(share: float, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Bend:
@@ -160,6 +230,28 @@ COPIES: dict[str, Bend] = {
     "copy, permuted spots": permuted_spots,
 }
 
+#: Tried later, with fewer methods.
+FURTHER_TRUTH: dict[str, Bend] = {
+    "a gene of the truth": true_genes(1),
+    "three genes of the truth": true_genes(3),
+    "5 % of the spots of the truth": true_spots(0.05),
+    "20 % of the spots of the truth": true_spots(0.2),
+    "first component of the truth": first_component,
+    "means and slopes of the truth": fitted,
+    "neighbours of the truth": lambda values, truth, rng: near_mean(truth.target, truth, 7, False),
+    "sign of the truth": told_sign,
+}
+FURTHER_COPIES: dict[str, Bend] = {
+    "copy, five levels": on_levels,
+    "copy, sharpened": lambda values, truth, rng: 2 * values - near_mean(values, truth, 7),
+    "copy, one decimal": lambda values, truth, rng: values.round(1),
+    "copy, averaged over 7": lambda values, truth, rng: near_mean(values, truth, 7),
+    "copy, averaged over 19": lambda values, truth, rng: near_mean(values, truth, 19),
+    "copy, of the nearest spot": lambda values, truth, rng: near_mean(values, truth, 2, False),
+    "copy, smooth noise": smoothly_noisy,
+    "copy, gradients": with_gradient,
+}
+
 #: Two parts: a method and the next one, by name.
 TWO: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]] = {
     "genes dealt from two": genes_of_both,
@@ -208,6 +300,8 @@ def table(workspace: Path, protocol: str, scratch: Path):
         ("own", TOWARDS_THE_TRUTH, lambda method: method),
         ("copy", COPIES, lambda method: "somebody-elses"),
         ("copy", TWO, lambda method: "somebody-elses"),
+        ("own", FURTHER_TRUTH, lambda method: method),
+        ("copy", FURTHER_COPIES, lambda method: "somebody-elses"),
     ):
         for label, change in bends.items():
             caught, flags, looked = 0, Counter[str](), 0

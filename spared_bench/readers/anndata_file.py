@@ -42,6 +42,7 @@ from spared_bench.readers.scale import (
     check_stretched,
     check_um_per_px,
     check_visium,
+    is_speck,
     scale_by_copies,
 )
 from spared_bench.readers.whereabouts import whereabouts
@@ -122,6 +123,12 @@ def read_anndata(
     slide.uns["slide"]["repairs"] += [] if library else of_others(adata.uns, others)
     told = _length(facts["scalefactors"].get("spot_diameter_fullres", 0))
     diameter = spot_diameter_px or told
+    if spot_diameter_px and told and is_speck(told, nearest_px(slide.obsm[SPATIAL])):
+        slide.uns["slide"]["repairs"].append(
+            f"The file says that a spot is {told:.3g} px wide, which is a speck: `spot_diameter_px`"
+            " was taken."
+        )
+        told = 0.0
     copies, untold = copies_of(facts)
     if not diameter > 0:
         diameter = _without_size(slide, path, image is not None or bool(copies))

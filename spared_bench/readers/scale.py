@@ -211,6 +211,11 @@ def check_stretched(array: np.ndarray, steps: tuple[float, float], where: Path) 
     )
 
 
+def is_speck(diameter: float, pitch: float) -> bool:
+    """Return whether a diameter is too small for spots so far apart: another unit, or made up."""
+    return diameter <= pitch / _SPARSE
+
+
 def check_overlap(diameter: float, pitch: float, where: Path, what: str) -> None:
     """Refuse spots that lie on one another, or are specks far apart: the scales are not one.
 
@@ -226,7 +231,7 @@ def check_overlap(diameter: float, pitch: float, where: Path, what: str) -> None
     ------
     CoordinateError
     """
-    if pitch and not pitch / _SPARSE < diameter < pitch * 1.1:  # bins touch each other
+    if pitch and (is_speck(diameter, pitch) or not diameter < pitch * 1.1):  # bins touch each other
         fault = "overlap" if diameter > pitch else "are specks"
         raise CoordinateError(
             f"Spots of {where} are {pitch:.3g} px apart, but {diameter:.3g} px wide: they {fault}."

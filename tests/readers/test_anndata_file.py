@@ -780,6 +780,19 @@ def test_sizes_that_contradict_each_other_are_refused(
         read_anndata(written(adata, tmp_path), spot_diameter_px=diameter, um_per_px=um_per_px)
 
 
+def test_a_size_of_spots_that_a_writer_has_made_up_is_replaced_by_the_one_that_is_told(
+    adata, tmp_path
+):
+    adata.obs = adata.obs.drop(columns=["array_row", "array_col"])
+    adata.uns["spatial"]["lib"]["scalefactors"]["spot_diameter_fullres"] = 1.0
+    path = written(adata, tmp_path)
+    with pytest.raises(CoordinateError, match=r"specks.*or `spot_diameter_px`"):
+        read_anndata(path, exports=tmp_path)
+    slide = read_anndata(path, spot_diameter_px=22.0, exports=tmp_path)
+    assert slide.uns["slide"]["spot_diameter_px"] == 22
+    assert any("1 px wide, which is a speck" in each for each in slide.uns["slide"]["repairs"])
+
+
 @pytest.mark.parametrize("given", [16.0, 30.0])
 def test_a_size_of_spots_that_the_file_contradicts_is_refused(adata, tmp_path, given):
     adata.obs = adata.obs.drop(columns=["array_row", "array_col"])  # so that no lattice tells it

@@ -216,7 +216,7 @@ def is_speck(diameter: float, pitch: float) -> bool:
     return diameter <= pitch / _SPARSE
 
 
-def check_overlap(diameter: float, pitch: float, where: Path, what: str) -> None:
+def check_overlap(diameter: float, pitch: float, where: Path, what: str, most: float = 1.1) -> None:
     """Refuse spots that lie on one another, or are specks far apart: the scales are not one.
 
     Parameters
@@ -226,12 +226,14 @@ def check_overlap(diameter: float, pitch: float, where: Path, what: str) -> None
     where : Path
     what : str
         What to correct, beside the coordinates.
+    most : float
+        Of the pitch, from which spots overlap: bins touch each other.
 
     Raises
     ------
     CoordinateError
     """
-    if pitch and (is_speck(diameter, pitch) or not diameter < pitch * 1.1):  # bins touch each other
+    if pitch and (is_speck(diameter, pitch) or not diameter < pitch * most):
         fault = "overlap" if diameter > pitch else "are specks"
         raise CoordinateError(
             f"Spots of {where} are {pitch:.3g} px apart, but {diameter:.3g} px wide: they {fault}."

@@ -34,6 +34,7 @@ from spared_bench.models.encoders import ColorEncoder
 from spared_bench.planning.forecast import forecast
 from spared_bench.processing.given import GIVEN_UM, write_given
 from spared_bench.readers.hest import read_gene_list, read_hest
+from spared_bench.readers.lattice import nearest_px
 from spared_bench.registry import discover
 from spared_bench.sources.hest import read_task, tasks_in
 from spared_bench.sources.hest_added import add_hest
@@ -199,9 +200,19 @@ def test_metadata_that_are_named_and_not_there_are_missed(task, tmp_path):
         read_hest(task / "adata" / "S1.h5ad", metadata=tmp_path / "S1.json", um_per_px=0.25)
 
 
+@pytest.mark.parametrize("share", [100 / 58.4, 150 / 110])
+def test_spots_that_are_wider_than_their_distance_as_in_samples_of_hest_are_read(own_task, share):
+    path = own_task / "adata" / "S1.h5ad"
+    raw = read_h5ad(path)
+    factors = raw.uns["spatial"]["ST"]["scalefactors"]
+    factors["spot_diameter_fullres"] = share * nearest_px(raw.obsm["spatial"])
+    raw.write_h5ad(path)
+    assert read_hest(path, own_task / "patches" / "S1.h5").n_obs
+
+
 @pytest.mark.parametrize(
     ("factor", "told"),
-    [(0.3, "they overlap"), (30, "they are specks"), (0, "exactly where another one lies")],
+    [(0.2, "they overlap"), (30, "they are specks"), (0, "exactly where another one lies")],
 )
 def test_coordinates_of_another_scale_than_the_spots_are_refused(own_task, factor, told):
     path = own_task / "adata" / "S1.h5ad"

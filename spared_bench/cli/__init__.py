@@ -6,19 +6,15 @@ import errno
 import gc
 import io
 import os
-import re
 import sys
 import traceback
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
+from spared_bench.cli.home_folder import Commands
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
 from spared_bench.guard import end_despite_threads, end_output, nobody_reads, refuse_exit
@@ -26,33 +22,9 @@ from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
 
-#: Alone behind the equals sign of a setting it is YAML's word for nothing.
-_HOME = re.compile(r"((?:[\w.-]+=)*(?=~/)|(?:--[\w-]+=)?(?=~$))~")
-
-
-class _Commands(TyperGroup):
-    """The commands, to which ``~`` is the home folder wherever a path begins.
-
-    Shells put it in for a word that begins with it, and most of them leave ``--out=~/board`` as it
-    is: a folder called ``~`` would be made.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        with suppress(RuntimeError):  # nobody's home is known
-            home = str(Path.home())
-            args = [in_home(arg, home) for arg in args]
-        return super().parse_args(ctx, args)
-
-
-def in_home(argument: str, home: str) -> str:
-    """Return an argument with the home folder in the place of ``~``, where a path begins."""
-    found = _HOME.match(argument)
-    return argument if found is None else f"{found[1]}{home}{argument[found.end() :]}"
-
-
 app = typer.Typer(
     name="spared-bench",
-    cls=_Commands,
+    cls=Commands,
     help="Which methods predict spatial gene expression from histology images, and how well.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

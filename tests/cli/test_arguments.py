@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from spared_bench.cli import app, in_home
+from spared_bench.cli import app
+from spared_bench.cli.home_folder import in_home
 from spared_bench.errors import UnknownNameError
 
 

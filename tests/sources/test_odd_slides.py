@@ -179,3 +179,16 @@ def test_genes_that_are_marked_apart_are_refused(human, mouse, told):
         assert told in str(refused.value)
     else:
         require_one_organism(names, "human")
+
+
+def test_so_is_one_of_another_name_beside_the_positions_of_space_ranger(tmp_path):
+    spatial = made_slides.space_ranger(tmp_path / "T1") / "spatial"
+    (spatial / "tissue_hires_image.png").rename(spatial / "my_image.png")
+    described = tmp_path / "mine.yaml"
+    described.write_text(
+        "{name: mine, format: space_ranger, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1}}}"
+    )
+    doubts: list[str] = []
+    add_description(described, tmp_path / "data", tell=doubts.append)
+    assert any("No image was used" in each and "my_image.png" in each for each in doubts)

@@ -400,26 +400,20 @@ def test_what_is_missing_on_the_command_line_is_named(
 
 
 @pytest.mark.parametrize("at", ["command", "python"])
-def test_an_image_that_is_not_there_is_told_with_what_is_called_like_it(
-    trained_workspace, tmp_path, at
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("slide.tiff", r"no image at .* Did you mean 'slide\.tif'\?"),
+        ("slide.zarr", r"is a folder, .* is written as OME-TIFF first"),
+    ],
+)
+def test_an_image_that_is_not_there_or_a_folder_is_told_with_what_to_do(
+    trained_workspace, tmp_path, at, name, told
 ):
-    run, image = "toy/none/linear-probe", tmp_path / "slide.tiff"
     (tmp_path / "slide.tif").touch()
-    with pytest.raises(MissingFileError, match=r"no image at .* Did you mean 'slide\.tif'\?"):
-        if at == "python":
-            spared_bench.predict(
-                run, image, grid_um=100, um_per_px=0.5, workspace=trained_workspace
-            )
-        else:
-            places = ["--grid-um", 100, "--um-per-px", 0.5]
-            raise run_predict(trained_workspace, run, "--image", image, *places).exception
-
-
-@pytest.mark.parametrize("at", ["command", "python"])
-def test_an_image_in_zarr_is_told_to_be_a_folder(trained_workspace, tmp_path, at):
     (tmp_path / "slide.zarr").mkdir()
-    run, image = "toy/none/linear-probe", tmp_path / "slide.zarr"
-    with pytest.raises(MissingFileError, match=r"is a folder, .* is written as OME-TIFF first"):
+    run, image = "toy/none/linear-probe", tmp_path / name
+    with pytest.raises(MissingFileError, match=told):
         if at == "python":
             spared_bench.predict(
                 run, image, grid_um=100, um_per_px=0.5, workspace=trained_workspace

@@ -37,6 +37,23 @@ def test_blocks_leave_out_thin_methods_first_then_datasets_with_gaps():
     assert complete_blocks(pd.DataFrame()).matrix.empty
 
 
+def test_methods_of_one_dataset_are_blocks_of_one():
+    blocks = complete_blocks(frame({"a": [1, nan], "b": [2, nan], "none": [nan, nan]}))
+
+    assert blocks.matrix.to_dict() == {"a": {"d0": 1}, "b": {"d0": 2}}
+    assert (blocks.methods_left_out, blocks.datasets_left_out) == ({"none": 0}, ("d1",))
+
+
+def test_a_follower_is_kept_where_it_has_all_that_the_others_keep():
+    errors = {"a": [1, 2, nan], "b": [1, 2, 3], "whole": [1, 2, nan], "first": [1, nan, nan]}
+
+    blocks = complete_blocks(frame(errors), followers=["whole", "first"])
+
+    assert list(blocks.matrix.columns) == ["a", "b", "whole"]
+    assert list(blocks.matrix.index) == ["d0", "d1"]
+    assert blocks.methods_left_out == {"first": 1}
+
+
 def test_normalised_errors_are_one_for_the_best_and_undefined_beside_a_perfect_one():
     errors = frame({"a": [2.0, 0.0, nan], "b": [1.0, 3.0, 4.0]})
 
@@ -76,12 +93,13 @@ def test_effects_turn_their_sign_with_the_pair(rng):
 
 def test_raw_and_completed_are_compared_where_both_are():
     raw = frame({"a": [2.0, 2.0, 2.0, nan], "b": [1.0, 1.0, 1.0, 1.0], "raw only": [1.0] * 4})
-    completed = frame({"a": [1.0, 1.5, 2.5, 1.0], "b": [0.5, 0.6, 0.7, 0.8]})
+    completed = frame({"a": [1.0, 2.0, 2.5, 1.0], "b": [0.5, 0.6, 0.7, 0.8]})
 
     a, b = compare(raw, completed)
 
-    assert (a.method, a.n_datasets, a.better) == ("a", 3, 2)
-    assert a.median_change == pytest.approx(-0.25)
+    assert (a.method, a.n_datasets, a.better) == ("a", 3, 1)  # one is as good as before
+    assert a.median_change == 0
+    assert b.median_change == pytest.approx(-0.35)
     assert b.p == pytest.approx(2 * 2 / 2**4)  # the smallest of four pairs, twice for two methods
     assert b.effect == 1
 

@@ -48,6 +48,7 @@ def test_gaps_are_left_out_and_too_little_gives_nothing(rng):
     assert split_half(matrix).n_units == 39
     assert split_half(matrix.iloc[:3]) is None
     assert split_half(matrix.iloc[:, :2]) is None
+    assert split_half(matrix.iloc[[0, 1, 2, 4]]).n_units == 4
     assert split_half(pd.DataFrame(np.ones((9, 3)))) is None
 
 

@@ -161,7 +161,9 @@ def test_many_pairs_at_once_have_the_p_of_each_by_itself(values):
     np.testing.assert_allclose([found[pair] for pair in pairs], expected, rtol=1e-12)
 
 
-def test_pairwise_matrices_are_labelled_symmetric_and_agree_with_scikit_posthocs(blocks):
+@pytest.mark.parametrize("n_methods", [5, 2])
+def test_pairwise_matrices_are_labelled_symmetric_and_agree_with_scikit_posthocs(blocks, n_methods):
+    blocks = blocks.iloc[:, :n_methods]
     long = blocks.stack().rename("error").reset_index()
     long.columns = ["dataset", "method", "error"]
     melted = {"y_col": "error", "group_col": "method", "block_col": "dataset"}
@@ -196,6 +198,11 @@ def test_dunn_takes_methods_with_gaps(blocks):
     blocks.iloc[0, 0] = math.nan
 
     assert dunn(blocks).loc["zeta", "c"] < 1
+    blocks.iloc[2:, 0] = math.nan  # one value is left
+    alone = scikit_posthocs.posthoc_dunn([[blocks.iloc[1, 0]], blocks["c"].to_list()])
+    assert dunn(blocks[["zeta", "c"]]).loc["zeta", "c"] == pytest.approx(alone.iloc[0, 1]) != 1
+    blocks.iloc[:, 0] = math.nan
+    assert (dunn(blocks) == 1).all(axis=None)
 
 
 def test_two_methods_of_one_name_keep_their_places(blocks):
@@ -251,6 +258,9 @@ def test_the_smallest_p_of_friedman_is_the_chance_that_all_rankings_agree():
 
     assert found.smallest_p == pytest.approx(agreeing)
     assert found.speaks
+    assert [each.smallest_p for each in reach(1, 3)][:2] == [1.0, 1.0]
+    assert reach(1, 3)[2].smallest_p < 1  # Nemenyi's, which knows no small numbers
+    assert [each.smallest_p for each in reach(0, 3)] == [1.0, 1.0, 1.0]
     assert [each.speaks for each in reach(1, 8)] == [False, False, False]
     assert all(each.speaks for each in reach(26, 9))
 

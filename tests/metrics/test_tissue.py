@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 
+import networkx
 import numpy as np
 import pytest
 import scipy.stats
 import squidpy
 from anndata import AnnData
 from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import kneighbors_graph
 
 from spared_bench import MetricSpec
 from spared_bench.errors import PluginError, ShapeMismatchError
@@ -153,6 +155,13 @@ def test_morans_i_of_measured_spots_does_not_see_the_others(maps):
     assert masked_morans_i(truth, mask, places)[0] == pytest.approx(wanted)
 
 
+def test_morans_i_does_not_depend_on_the_unit(maps):
+    truth, _, mask = maps
+    places = grid_tissue().places
+    of_truth = masked_morans_i(truth, mask, places)
+    np.testing.assert_allclose(masked_morans_i(1e-4 * truth - 3, mask, places), of_truth)
+
+
 def test_a_prediction_without_structure_counts_as_one_of_morans_i_0(rng):
     truth, mask, tissue = smooth(rng), np.ones((SIDE * SIDE, 6), bool), grid_tissue()
     flat = np.zeros_like(truth)
@@ -294,6 +303,25 @@ def test_a_constant_prediction_is_one_domain_whatever_the_order_of_the_spots(pla
     mask, tissue = np.ones(truth.shape, bool), grid_tissue(8)
     assert domains_ari(truth, np.ones_like(truth), mask, tissue) == 0
     assert domains_nmi(truth, np.ones_like(truth), mask, tissue) == 0
+
+
+def test_domains_of_a_resolution_have_the_highest_modularity_there(rng):
+    """As networkx counts it, on the graph of the 15 nearest spots of scikit-learn."""
+    values = rng.normal(size=(90, 4)) + 4 * rng.normal(size=(6, 4))[np.arange(90) % 6]
+    near = kneighbors_graph(values, 15).toarray()
+    graph = networkx.from_numpy_array(near + near.T)
+    found = {resolution: domains_of(values, resolution) for resolution in (0.1, 1.0, 2.0)}
+
+    def modularity(domains, resolution):
+        parts = [set(np.flatnonzero(domains == each)) for each in np.unique(domains)]
+        return networkx.community.modularity(graph, parts, resolution=resolution)
+
+    for resolution, domains in found.items():
+        others = [modularity(each, resolution) for each in found.values()]
+        assert modularity(domains, resolution) == pytest.approx(max(others))
+    n_domains = [len(np.unique(domains)) for domains in found.values()]
+    assert n_domains == sorted(set(n_domains))
+    assert resolution_for(values, n_domains[-1]) <= 2.0 == resolution_for(values, 89)
 
 
 def test_domains_are_undefined_without_domains_labels_or_spots(planted):

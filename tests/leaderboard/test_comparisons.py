@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from spared_bench.leaderboard.comparisons import (
-    MOST_PAIRWISE,
-)
+from spared_bench.leaderboard.comparisons import MOST_PAIRWISE, relative
 from spared_bench.leaderboard.comparisons import comparisons as comparisons_of
 from spared_bench.leaderboard.comparisons import completion_effects as effects_of
 from spared_bench.leaderboard.published import published_view as published_view_of
@@ -75,6 +74,22 @@ def test_a_single_dataset_is_not_compared_in_pairs_and_no_test_speaks():
 
     assert "matrices" not in found
     assert [each["speaks"] for each in found["reach"]] == [False, False, False]
+
+
+def test_two_rows_on_two_datasets_are_a_pair():
+    (found,) = comparisons(board(2, 2))
+
+    assert np.array(found["matrices"]["wilcoxon"]).shape == (2, 2)
+
+
+@pytest.mark.parametrize(("metric", "wanted"), [("mse", [1.5, 1.0]), ("nll", [0.5, 0.0])])
+def test_errors_are_over_the_lowest_or_beyond_it_where_they_have_no_zero(metric, wanted):
+    errors = pd.DataFrame([[1.5, 1.0], [np.nan, np.nan]], ["d", "lacks"], ["a", "b"])
+
+    found = relative(errors, METRICS[metric])
+
+    assert found.loc["d"].to_list() == pytest.approx(wanted)
+    assert found.loc["lacks"].isna().all()
 
 
 def test_matrices_hold_the_best_rows_only():

@@ -116,6 +116,33 @@ def test_every_target_has_words(target):
     assert ("log" in told) == ("log" in target)
 
 
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("log2_tpm", "log2(1 + TPM)"),
+        ("tpm", "TPM"),
+        ("log1p_cp10k", "log(1 + counts per 10,000)"),
+        ("cpm", "counts per 1,000,000"),
+        ("log1p_counts", "log(1 + counts)"),
+        ("counts", "counts"),
+    ],
+)
+def test_a_target_is_told_as_its_formula(target, words):
+    told = dict(in_words(Protocol(name="a", version=1, processing={"target": target})))
+    assert told["Target"] == words
+
+
+def test_datasets_with_other_genes_are_named_and_those_with_other_filters_are_not():
+    per_dataset = {
+        "a": {"n_genes": 32},
+        "b": {"further_genes": ["TP53"]},
+        "c": {"spot_min_counts": 5},
+    }
+    processing = {"n_genes": 50, "per_dataset": per_dataset}
+    told = dict(in_words(Protocol(name="a", version=1, processing=processing)))
+    assert told["Genes"] == "50 of highest Moran's I; otherwise on a; on b with TP53"
+
+
 def test_what_is_known_of_a_sample_is_told():
     assert set(changed(known={"sections": "middle", "register": "affine"})) >= {
         "Known sections of a sample",

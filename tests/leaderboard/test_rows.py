@@ -6,7 +6,9 @@ import math
 import random
 from dataclasses import astuple, replace
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from spared_bench.leaderboard.model import Mean, ProtocolBoard, Row, Score
 from spared_bench.leaderboard.tables import as_markdown
@@ -48,6 +50,23 @@ def test_seeds_are_averaged_before_anything_else():
     assert error.sd == pytest.approx(math.sqrt(0.5))  # sample deviation of 1 and 2
     assert row.datasets["breast"].seeds == 2
     assert part.seeds == (0, 1)
+
+
+def test_an_interval_is_students_over_slides_each_averaged_over_seeds():
+    slides = {"A": (0.8, 1.0), "B": (1.1, 1.3), "C": (1.4, 1.8)}  # of both seeds
+    each = [np.mean(pair) for pair in slides.values()]
+    trials = [
+        trial(
+            seed=seed,
+            mse=np.mean([pair[seed] for pair in slides.values()]),
+            slide_scores={"test": {name: {"mse": pair[seed]} for name, pair in slides.items()}},
+        )
+        for seed in (0, 1)
+    ]
+
+    found = score_of(row_of(board_of(*trials), "ridge")).interval
+
+    assert found == pytest.approx(stats.t.interval(0.95, 2, np.mean(each), stats.sem(each)))
 
 
 def test_one_seed_has_no_spread():

@@ -66,6 +66,42 @@ def test_without_usable_array_indices_pixels_decide():
     assert len(neighbours(table, 24)) == 12
 
 
+def test_array_indices_that_stand_twice_or_elsewhere_are_not_gone_by(rng):
+    array = grid(7)
+    wanted = two_hops(placed(array, array * 90.0))
+    twice, elsewhere = array.copy(), array[rng.permutation(len(array))]
+    twice[48] = twice[47]
+    for other in (twice, elsewhere):
+        table = two_hops(placed(other, array * 90.0))
+        for spot in range(49):
+            assert neighbours(table, spot) == neighbours(wanted, spot)
+            assert sorted(table.distance[spot]) == pytest.approx(sorted(wanted.distance[spot]))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 90.0])
+def test_distances_are_in_steps_of_the_lattice_and_0_where_there_is_nobody(scale):
+    array = grid(7)
+    table = two_hops(placed(array, array * scale))
+    for spot in range(49):
+        there = table.present[spot]
+        gaps = np.linalg.norm(array[table.index[spot]] - array[spot], axis=1)
+        np.testing.assert_allclose(table.distance[spot][there], gaps[there], rtol=1e-6)
+        assert not table.distance[spot][~there].any()
+        assert (np.diff(table.distance[spot][there]) >= 0).all()
+
+
+def test_of_spots_on_no_lattice_the_nearest_24_within_reach_are_taken(rng):
+    pixels = rng.uniform(0, 100, size=(300, 2))
+    table = two_hops(placed(np.zeros_like(pixels), pixels))
+    assert table.index.shape[1] <= 25
+    gaps = np.linalg.norm(pixels[:, None] - pixels, axis=2)
+    step = table.distance[0][table.present[0]][1] / np.sort(gaps[0])[1]
+    for spot in range(0, 300, 25):
+        near = np.argsort(gaps[spot])[1:25].tolist()
+        surely, perhaps = ({n for n in near if gaps[spot, n] * step <= far} for far in (2, 2.2))
+        assert surely <= neighbours(table, spot) <= perhaps
+
+
 def test_a_missing_spot_between_does_not_make_a_neighbour_farther():
     array = np.array([[0, 0], [0, 2], [1, 0], [1, 1], [1, 2], [2, 0], [2, 1], [2, 2]])
     table = two_hops(placed(array, array * 90.0))

@@ -15,7 +15,7 @@ import numpy as np
 from spared_bench.encoded import decode
 from spared_bench.errors import CountsError, MissingFileError
 from spared_bench.readers.clear_names import unseen_in
-from spared_bench.readers.features import Chosen, choose_genes, organism_of
+from spared_bench.readers.features import Chosen, choose_genes, organism_of, unclear
 from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
@@ -204,11 +204,8 @@ def _layout(file: Any, organism: str) -> tuple[Any, tuple[str, str, str, str], l
     wanted = [name for name in older if organism_of(name) == organism] if organism else []
     found = older if len(older) == 1 else wanted
     if len(older) > 1 and len(found) != 1:
-        raise CountsError(
-            f"{file.filename} holds counts of several genomes: {', '.join(older)}; which of them is"
-            f" that of {organism or 'the dataset, whose organism is not told,'} is unclear. Declare"
-            " the organism (human or mouse), or give a matrix of one genome."
-        )
+        several = f"{file.filename} holds counts of several genomes: {', '.join(older)}"
+        raise unclear(several, organism)
     if not found:
         raise KeyError(f"it holds {', '.join(file) or 'nothing'}; expected the group 'matrix'")
     others = ", ".join(name for name in older if name != found[0])

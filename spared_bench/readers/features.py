@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from spared_bench.words import counted
 GENES = "Gene Expression"
 #: Ensembl's word for most genes: where it stands, types are biotypes of genes (CELLxGENE).
 _BIOTYPE = "protein coding"
-#: What R and pandas write, as text, where there is no id.
+#: What R and pandas write, as text, where nothing is told.
 NO_ID = ("nan", "NaN", "NA", "None", "<NA>")
 #: Between a genome and a gene; Seurat turns underscores into dashes.
 _BETWEEN = "_:-"
@@ -109,12 +109,16 @@ def choose_genes(
     known = Counter(named)
     if len(known) > 1:
         kept = _genome_of(organism, known, ids, named, where)
+        nameless = [row for row, name in enumerate(named) if kept and not name]
+        own = _called_as_in(organism, {row: ids[row] for row in nameless})
+        named = [kept if row in own else name for row, name in enumerate(named)]
         rows = [row for row, name in enumerate(named) if name == kept]
-        others = ", ".join(name or "without a name" for name in sorted(known) if name != kept)
-        repairs.append(
-            f"Genes of other genomes than {kept or 'the one without a name'}, dropped:"
-            f" {len(ids) - len(rows)} ({others})."
-        )
+        others = ", ".join(name or "without a name" for name in sorted(set(named)) if name != kept)
+        if others:
+            repairs.append(
+                f"Genes of other genomes than {kept or 'the one without a name'}, dropped:"
+                f" {len(ids) - len(rows)} ({others})."
+            )
         columns = columns[rows]
         ids, symbols = [ids[row] for row in rows], [symbols[row] for row in rows]
         known = Counter({kept: len(rows)})
@@ -158,7 +162,7 @@ def _plain(kind: str) -> str:
 def _words(values: Sequence[Any] | None) -> list[str]:
     """Return values as text, empty where nothing is told; an empty list where nothing is at all."""
     told = [None if value is None or value != value else value for value in values or ()]  # noqa: PLR0124
-    words = ["" if value is None else str(value).strip() for value in told]
+    words = ["" if value is None or value in NO_ID else str(value).strip() for value in told]
     return words if any(words) else []
 
 
@@ -244,11 +248,45 @@ def _genome_of(
     each = ", ".join(
         f"{name or 'without a name'} ({counted(n, 'gene')})" for name, n in known.items()
     )
-    raise CountsError(
-        f"{where} holds genes of several genomes: {each}; which of them is that of"
-        f" {organism or 'the dataset, whose organism is not told,'} is unclear. Declare the"
-        " organism (human or mouse), or give a matrix of one genome."
+    raise unclear(f"{where} holds genes of several genomes: {each}", organism)
+
+
+def unclear(what: str, organism: str) -> CountsError:
+    """Return the error that it is not clear which of several genomes is meant.
+
+    Parameters
+    ----------
+    what : str
+        What holds them, and which they are.
+    organism : str
+        Of the dataset; empty where it is not told.
+    """
+    whose = organism or "the dataset, whose organism is not told,"
+    advice = "Give" if organism else "Declare the organism (human or mouse), or give"
+    return CountsError(
+        f"{what}; which of them is that of {whose} is unclear. {advice} a matrix of one genome."
     )
+
+
+def _called_as_in(organism: str, names: Mapping[int, str]) -> set[int]:
+    """Return which of the genes whose genome is not told are the organism's, by their names.
+
+    Those that another organism has, too, are so only where none is another's alone.
+    """
+    from spared_bench.processing.annotation import TABLES, gene_names
+    from spared_bench.readers.genes import without_version
+
+    if organism not in TABLES:
+        return set()
+    bare = dict(zip(names, without_version(list(names.values())), strict=True))
+    own = {row for row, name in bare.items() if name in gene_names(organism)}
+    others = {
+        row
+        for other in TABLES.keys() - {organism}
+        for row, name in bare.items()
+        if name in gene_names(other)
+    }
+    return own - others if others - own else own
 
 
 def _without(genome: str, names: list[str]) -> list[str]:

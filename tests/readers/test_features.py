@@ -110,6 +110,19 @@ def test_a_gene_without_an_id_goes_by_its_symbol():
     assert (found.ids, found.symbols) == (["ENSG1", "b", "c", "NA"], ["a", "b", "c", "NA"])
 
 
+@pytest.mark.parametrize("untold", [np.nan, None, "", "nan", "NA"])
+def test_genes_whose_genome_is_not_told_go_by_their_names(untold):
+    ids = ["ENSG00000141510", "MYC", "ENSMUSG00000059552", "EGFP", "Myc"]
+    genomes = ["GRCh38", untold, "mm10", untold, untold]
+    found = chosen(ids, genomes=genomes, organism="human")
+    told = "Genes of other genomes than GRCh38, dropped: 3 (without a name, mm10)."
+    assert found == ([0, 1], ids[:2], [told])
+    assert chosen(ids[:2], genomes=genomes[:2], organism="human") == ([0, 1], ids[:2], [])
+    # Both have a C3: it is the other one where that has nameless genes of its own.
+    assert chosen(["ENSG1", "C3", "ENSMUSG2"], organism="human")[0] == [0, 1]
+    assert chosen(["ENSG1", "C3", "ENSMUSG2", "Myc"], organism="human")[0] == [0]
+
+
 def test_which_genome_is_meant_must_be_clear():
     with pytest.raises(CountsError, match=r"without a name \(2 genes\), mm10 \(2 genes\); "):
         chosen(["TP53", "MYC", "mm10_Trp53", "mm10_Myc"], organism="human")

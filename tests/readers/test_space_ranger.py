@@ -758,8 +758,8 @@ def test_of_several_genomes_the_one_of_the_organism_is_read(folder, values, case
     mouse = read_space_ranger(folder, organism="mouse")
     assert list(mouse.var_names) == ["ENSMUSG0003", "ENSMUSG0004"]
     np.testing.assert_array_equal(mouse.X.toarray(), values[:, 2:])
-    for organism in ("", "rat"):
-        with pytest.raises(CountsError, match=r"several genomes: .*2 genes.*Declare the organism"):
+    for organism, advice in (("", "Declare the organism"), ("rat", r"unclear\. Give a matrix")):
+        with pytest.raises(CountsError, match=rf"several genomes: .*2 genes.*{advice}"):
             read_space_ranger(folder, organism=organism)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL, validate_counts
 from spared_bench.errors import CoordinateError, ImageError
+from spared_bench.readers.features import choose_genes
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.lattice import lattice_steps, nearest_px
 from spared_bench.readers.scale import check_overlap
@@ -46,6 +47,7 @@ def read_legacy_st(
     step_um: float | None = None,
     spot_diameter_um: float = 100.0,
     image_scale: float | None = None,
+    organism: str = "",
 ) -> AnnData:
     """Read one slide.
 
@@ -66,6 +68,8 @@ def read_legacy_st(
     image_scale : float, optional
         Pixels of ``image`` per full-resolution pixel; deduced where the table follows the
         convention, else 1.
+    organism : str
+        ``"human"`` or ``"mouse"``, whose genes are read where the table has several genomes.
 
     Returns
     -------
@@ -75,7 +79,8 @@ def read_legacy_st(
     Raises
     ------
     MissingFileError, CountsError
-        If the counts are missing, or no raw counts.
+        If the counts are missing, or no raw counts, or of several genomes of which none is the
+        organism's.
     CoordinateError
         If the spot table is missing, lacks a column, has columns exchanged, or has no position for
         over half the counts.
@@ -95,7 +100,8 @@ def read_legacy_st(
         _check_axes(table, source)
     kept, rows, left_out = _join(names, table, counts, source)
     whole, table = table, table.iloc[rows]
-    slide, merged = _assemble(matrix[kept], genes, table)
+    chosen = choose_genes(genes, genes, str(counts), organism=organism)
+    slide, merged = _assemble(matrix[kept][:, chosen.columns], chosen.ids, table)
     if image_scale is None:
         image_scale = _scale_of(image, table) if image is not None and spots is not None else 1.0
     steps = _steps(table, whole)
@@ -113,7 +119,7 @@ def read_legacy_st(
         "image_scale": image_scale,
         "spot_diameter_px": spot_diameter_um / um_per_px,
         "um_per_px": um_per_px,
-        "repairs": [*left_out, *merged],
+        "repairs": [*left_out, *chosen.repairs, *merged],
     }
     return slide
 

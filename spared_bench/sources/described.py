@@ -119,7 +119,13 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
         with between_tabs(path, where) as (counts, spots, between), np.errstate(over="ignore"):
             notes = [*between, *check_tables(counts, spots)]
             try:
-                slide = read_legacy_st(counts, spots, image, step_um=entry.step_um or None)
+                slide = read_legacy_st(
+                    counts,
+                    spots,
+                    image,
+                    step_um=entry.step_um or None,
+                    organism=described.organism,
+                )
             except CountsError:
                 require_table(counts)
                 raise

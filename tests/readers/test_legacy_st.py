@@ -264,6 +264,25 @@ def test_duplicated_genes_are_added_up_and_recorded(section, values):
     assert "'A', for example" in slide.uns["slide"]["repairs"][0]
 
 
+@pytest.mark.parametrize(
+    ("genes", "kept"),
+    [
+        (["GRCh38_TP53", "mm10_Trp53", "GRCh38_HLA-A"], ["TP53", "HLA-A"]),
+        (["ENSG00000141510.1", "ENSMUSG00000059552.2", "MYC"], ["ENSG00000141510", "MYC"]),
+    ],
+)
+def test_of_several_genomes_that_of_the_organism_is_read(section, values, genes, kept):
+    write_counts(section[0], [f"{x}x{y}" for x, y in SPOTS], genes, values)
+
+    slide = read_legacy_st(*section, organism="human")
+
+    assert list(slide.var_names) == list(slide.var["gene_name"]) == kept
+    np.testing.assert_array_equal(slide.X.toarray(), values[:, [0, 2]])
+    assert slide.uns["slide"]["repairs"][0].startswith("Genes of other genomes than ")
+    with pytest.raises(CountsError, match="holds genes of several genomes"):
+        read_legacy_st(*section)
+
+
 def test_without_table_or_image_there_are_no_positions(section):
     with pytest.raises(CoordinateError, match="neither a spot table nor an image"):
         read_legacy_st(section[0], None, None)

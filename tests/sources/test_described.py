@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -35,7 +36,7 @@ from spared_bench.processing.annotation import gene_table
 from spared_bench.registry import discover
 from spared_bench.sources import adding
 from spared_bench.sources.adding import add_description
-from spared_bench.sources.described import read_slide
+from spared_bench.sources.described import read, read_slide
 from spared_bench.sources.description import read_description
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.trials.products import prepare
@@ -764,6 +765,12 @@ def test_legacy_slides_are_described_by_a_table_and_an_image(tmp_path):
     described, kept = add_description(tmp_path / "mine.yaml", tmp_path / "data")
     assert described.spec().tier == "C"
     assert read_description(kept) == described
+    assert read(described, tmp_path, "A").n_vars == 12
+    lines = gzip.decompress((tmp_path / "c.tsv.gz").read_bytes()).decode().split("\n")
+    genes = [*made_slides.gene_ids(7), *made_slides.gene_ids(5, "mouse")]
+    table = "\n".join(["\t".join(["", *genes]), *lines[1:]])
+    (tmp_path / "c.tsv.gz").write_bytes(gzip.compress(table.encode()))
+    assert read(described, tmp_path, "A").n_vars == 7  # of the organism that is described
 
 
 def own_image(path, seed):

@@ -25,7 +25,11 @@ _ENSEMBL = re.compile(rf"(?:^|[{_BETWEEN}])ENS[A-Z]*G\d{{6,}}")
 _CODE = re.compile(r"ENS[A-Z]*G(?=\d)")
 _MOST_GENOMES = 8
 _MOST_TOLD = 10
-_NAMED = r"GRC[hm]\d+(?:\.p\d+)?|hg\d\d+|mm(?:[7-9]|\d\d+)|T2T-CHM13(?:v\d+(?:\.\d+)?)?|human|mouse"
+_RELEASED = r"(?:-\d{4}-[A-Z]|-\d\.\d\.\d)?"  # of 10x Genomics: GRCh38-2020-A, mm10-1.2.0
+_NAMED = (
+    rf"(?:GRC[hm]\d+(?:\.p\d+)?|hg\d\d+|mm(?:[7-9]|\d\d+)){_RELEASED}"
+    r"|T2T-CHM13(?:v\d+(?:\.\d+)?)?|human|mouse"
+)
 _ASSEMBLY = re.compile(rf"({_NAMED})[{_BETWEEN}]", re.IGNORECASE)
 #: Behind a gene, or before it between other signs: R's data frames make dots of most.
 _OTHERWISE = re.compile(

@@ -32,11 +32,9 @@ _NAMES = {
 #: Of all genes: of one organism, fewer than 0.1 % are called like those of the other alone.
 _LEAST_OF_ANOTHER = 0.1
 _FEWEST_OF_ANOTHER = 5
-#: A gene between what may tell its genome: Hs_TP53, m.Trp53, TP53_m.
-_MARKED = (
-    re.compile(r"(?P<mark>[A-Za-z]\w{0,19}?[_:|. -]+)(?P<gene>.+)"),
-    re.compile(r"(?P<gene>.+?)(?P<mark>[_:|. -]+[A-Za-z]\w{0,19})"),
-)
+#: Between a gene and what may tell its genome: Hs_TP53, m.Trp53, TP53_m, [hg38]TP53.
+_BETWEEN = re.compile(r"[\W_]+")
+_LONGEST_MARK = 30
 #: Of the 92 controls of the External RNA Controls Consortium: ERCC1 is a gene, ERCC-00002 none.
 _SPIKE_IN = re.compile(r"ercc_\d{5}")
 #: No genes where both are there; alone, `y` is yellow of the fly.
@@ -106,9 +104,8 @@ def _require_one_mark(names: Sequence[str]) -> None:
         if name.casefold() in known:
             bare += 1
             continue
-        for form in _MARKED:
-            if (match := form.fullmatch(name)) and match["gene"].casefold() in known:
-                marked.setdefault(match["mark"], []).append(name)
+        if mark := _mark(name, known):
+            marked.setdefault(mark, []).append(name)
     least = max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names))
     common = [mark for mark, found in marked.items() if len(found) >= least]
     if not common or (len(common) == 1 and bare < least):
@@ -121,6 +118,18 @@ def _require_one_mark(names: Sequence[str]) -> None:
         " depth of spots. Leave out what is not meant; genomes are told apart by names such as"
         " GRCh38_TP53 and mm10_Trp53."
     )
+
+
+def _mark(name: str, known: frozenset[str]) -> str:
+    """Return what stands before a name that is known, or behind it; "" where that is not so."""
+    gaps = list(_BETWEEN.finditer(name))
+    for gap in gaps:
+        if gap.end() <= _LONGEST_MARK and name[gap.end() :].casefold() in known:
+            return name[: gap.end()]
+    for gap in reversed(gaps):
+        if len(name) - gap.start() <= _LONGEST_MARK and name[: gap.start()].casefold() in known:
+            return name[gap.start() :]
+    return ""
 
 
 @cache

@@ -61,6 +61,8 @@ def test_without_types_all_features_are_genes(kinds):
         (["hg19_TP53", "hg19_MYC", "HPV16_E6", "EGFP"], [0, 1], ["TP53", "MYC"]),
         (["T2T-CHM13v2.0_TP53", "T2T-CHM13v2.0_HLA-A", "mm10_Trp53"], [0, 1], ["TP53", "HLA-A"]),
         (["ENSG1", "ENSG2", "mm10_Trp53"], [0, 1], ["ENSG1", "ENSG2"]),
+        (["GRCh38-2020-A_TP53", "mm10-2020-A_Trp53"], [0], ["TP53"]),
+        (["GRCh38-3.0.0-HLA-A", "mm10-3.0.0---Trp53"], [0], ["HLA-A"]),
     ],
 )
 def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):

@@ -160,6 +160,21 @@ def test_an_image_that_is_not_used_is_told_of_when_its_slide_is_added(
         ("h.{}", "m.{}", "40 have 'h.' ('h.OR4F5'), 20 have 'm.' ('m.Xkr4') before or behind"),
         ("{}", "{}_m", "20 have '_m' ('Xkr4_m'), 40 have nothing before or behind"),
         ("{}.hs", "{}.mm", "40 have '.hs' ('OR4F5.hs'), 20 have '.mm' ('Xkr4.mm') before or"),
+        (
+            "homo_sapiens_{}",
+            "mus_musculus_{}",
+            "40 have 'homo_sapiens_' ('homo_sapiens_OR4F5'), 20",
+        ),
+        (
+            "[hg38]{}",
+            "[mm39]{}",
+            "40 have '[hg38]' ('[hg38]OR4F5'), 20 have '[mm39]' ('[mm39]Xkr4')",
+        ),
+        (
+            "9606.{}",
+            "{} (Mus musculus)",
+            "40 have '9606.' ('9606.OR4F5'), 20 have ' (Mus musculus)'",
+        ),
         ("Hs_{}", None, ""),  # of one genome
         ("{}", "{}-AS1", ""),  # known, or unknown
     ],

@@ -43,6 +43,9 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+#: What stands in a path, and in no name of a plugin.
+_PATH = re.compile(r"[/\\]|\.(?!\d)")
+
 
 class SparedBenchError(Exception):
     """Root of all errors that a user can cause and mend."""
@@ -92,11 +95,13 @@ def _of_a_file(kind: str, name: str) -> str:
     """Say what to do with a file that stands where a name is expected; empty for another name."""
     if name.endswith(".py"):
         return f"Name the file with `--plugin {name}`, and what is in it by its own name."
-    if kind == "dataset" and name.endswith((".yaml", ".yml")):
+    if kind == "dataset" and name.casefold().endswith((".yaml", ".yml")):
         return (
             f"`spared-bench data add {name}` makes a dataset of a description, which then goes by"
             " the `name` in it."
         )
+    if kind in ("protocol", "study") and _PATH.search(name):
+        return f"Of a file, whose name ends in `.yaml`, a {kind} is read, too."
     return ""
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from spared_bench.encoded import decode
 from spared_bench.errors import SparedBenchError, UsageError
+from spared_bench.whereabouts import no_file
 
 MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
@@ -113,6 +114,15 @@ _Loader.add_implicit_resolver(
 )
 
 
+def is_yaml(name: str) -> bool:
+    """Return whether what a user names is a file of YAML, and no name of a plugin.
+
+    >>> is_yaml("mine.yml"), is_yaml("C:/MINE.YAML"), is_yaml("demo@1")
+    (True, True, False)
+    """
+    return name.casefold().endswith((".yaml", ".yml"))
+
+
 def text_of(path: Path, what: str, error: type[SparedBenchError]) -> str:
     """Return the text of a file that people write.
 
@@ -128,7 +138,8 @@ def text_of(path: Path, what: str, error: type[SparedBenchError]) -> str:
     try:
         return decode(path.read_bytes())
     except OSError as problem:
-        raise error(f"Cannot read the {what} {path}: {problem}") from problem
+        told = no_file(path) or f"{problem.strerror or problem}."
+        raise error(f"Cannot read the {what} {path}. {told}") from problem
     except UnicodeDecodeError as problem:
         raise error(
             f"Cannot read the {what} {path}: it is no text in UTF-8 or UTF-16 ({problem.reason} at"

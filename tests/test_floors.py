@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "ground",
-        "pretty errors annotations bounds prediction results specs statistics files threads"
-        " memory geometry guard words wrong_values encoded strict validated apart fresh interpreter"
-        " sandbox beside shipped unseen harmless tars ordinary",
+        "pretty errors whereabouts annotations bounds prediction results specs statistics files"
+        " threads memory geometry guard words wrong_values encoded strict validated apart fresh"
+        " interpreter sandbox beside shipped unseen harmless tars ordinary",
     ),
     ("keys", "keys"),
     ("store", "store"),

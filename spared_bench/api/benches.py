@@ -17,7 +17,7 @@ from spared_bench.executors.listing import failing_plugins, listed_apart, requir
 from spared_bench.interpreter import require_docstrings
 from spared_bench.protocol import Protocol
 from spared_bench.registry import Plugin, Registry, discover
-from spared_bench.strict import in_one_line
+from spared_bench.strict import in_one_line, is_yaml
 from spared_bench.workspace import Workspace
 
 
@@ -186,9 +186,7 @@ def failing_plugins_of(
 def _is_of_others(protocol: str | Protocol, ours: Registry) -> bool:
     if isinstance(protocol, Protocol):
         return False
-    return not protocol.endswith((".yaml", ".yml")) and (
-        protocol.partition("@")[0] not in ours.names("protocol")
-    )
+    return not is_yaml(protocol) and (protocol.partition("@")[0] not in ours.names("protocol"))
 
 
 def _default_of_ours(ours: Registry, datasets: Sequence[str]) -> str:

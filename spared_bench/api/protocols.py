@@ -9,6 +9,7 @@ from spared_bench.errors import PluginError, UsageError
 from spared_bench.protocol import Protocol, parse_protocol, read_protocol
 from spared_bench.registry import Registry
 from spared_bench.sources.description import FACTORY as DESCRIBED
+from spared_bench.strict import is_yaml
 
 DEFAULT_PROTOCOL = "demo"
 #: Taken instead where all datasets are people's own (``spared-bench data add``).
@@ -27,7 +28,7 @@ def load_protocol(name: str | Protocol, registry: Registry) -> Protocol:
     """
     if isinstance(name, Protocol):
         return name
-    if name.endswith((".yaml", ".yml")):
+    if is_yaml(name):
         return read_protocol(Path(name))
     bare, _, version = name.partition("@")
     entry = registry.get("protocol", bare)

@@ -24,8 +24,8 @@ from spared_bench.errors import (
     SubmissionError,
     UsageError,
 )
-from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.store.predictions import UNREADABLE
+from spared_bench.whereabouts import no_file
 
 #: Opens a file: the table of predictions, and one of variances or ``None``.
 Reader = Callable[[Path, str], tuple[Named, Named | None]]
@@ -68,8 +68,7 @@ def open_predictions(path: Path, layer: str = "") -> tuple[Named, Named | None]:
     name = path.name.lower().removesuffix(".gz")
     kind = f".{name.rpartition('.')[2]}"
     if not path.is_file():
-        told = whereabouts(path) or "It is a folder."
-        raise MissingFileError(f"There is no file of predictions at {path}. {told}")
+        raise MissingFileError(f"There is no file of predictions at {path}. {no_file(path)}")
     if kind not in _READERS or (kind != ".h5ad" and layer):
         what = (
             "`--layer` is for .h5ad files" if layer and kind in _READERS else "It is none of them"

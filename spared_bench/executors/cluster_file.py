@@ -23,7 +23,7 @@ from pydantic import AfterValidator, Field
 
 from spared_bench.errors import UsageError
 from spared_bench.protocol.section import Positive, Section
-from spared_bench.strict import in_one_line, text_of
+from spared_bench.strict import in_one_line, is_yaml, text_of
 from spared_bench.validated import load_model
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def refuse_cluster(executor: str, cluster: str) -> None:
 
 def is_cluster_file(cluster: str) -> bool:
     """Return whether what names a cluster is a file that describes one."""
-    return cluster.endswith((".yaml", ".yml"))
+    return is_yaml(cluster)
 
 
 def read_cluster_file(path: Path) -> ClusterFile:

@@ -18,8 +18,8 @@ from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 from spared_bench.readers.tissue_column import under_tissue
-from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.sources.pictures import refuse_preview
+from spared_bench.whereabouts import no_file, whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -107,8 +107,7 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
         If ``um_per_px`` contradicts the distance of Visium's spots.
     """
     if not path.is_file():
-        told = whereabouts(path) or "It is a folder."
-        raise MissingFileError(f"There is no file of positions at {str(path)!r}. {told}")
+        raise MissingFileError(f"There is no file of positions at {str(path)!r}. {no_file(path)}")
     if "tissue_positions" in path.name:
         found = read_position_file(path)
         covered, notes = under_tissue(found, "", path, _CALLED, _USE_IT)

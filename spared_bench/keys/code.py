@@ -33,7 +33,7 @@ _DESCRIPTIVE = {
     "spared_bench.interfaces",
     "spared_bench.prediction",
     "spared_bench.readers.instead",
-    "spared_bench.readers.whereabouts",
+    "spared_bench.whereabouts",
     "spared_bench.specs",
 }
 #: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a

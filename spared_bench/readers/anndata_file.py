@@ -45,7 +45,7 @@ from spared_bench.readers.scale import (
     is_speck,
     scale_by_copies,
 )
-from spared_bench.readers.whereabouts import whereabouts
+from spared_bench.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData

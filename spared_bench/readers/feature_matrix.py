@@ -21,7 +21,7 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.matrix_market import MATRIX_MARKET, read_matrix_market
 from spared_bench.readers.nearby import nearby, packed_beside
 from spared_bench.readers.text import GZIP, bare, fields_of, lines_of, read_text, unpack
-from spared_bench.readers.whereabouts import whereabouts
+from spared_bench.whereabouts import whereabouts
 from spared_bench.words import counted
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ from spared_bench.readers.instead import instead
 from spared_bench.readers.scale import ImageCopy, check_copies
 from spared_bench.readers.spatial_systems import stretch_of, way_between
 from spared_bench.readers.stamps import drop_older, stamp_of
-from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.readers.zarr_counts import check_stored, told_unstored
 from spared_bench.readers.zarr_pixels import decoded, refuse_unstored
+from spared_bench.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData

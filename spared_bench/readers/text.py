@@ -11,8 +11,8 @@ from pathlib import Path
 from spared_bench.encoded import decode
 from spared_bench.errors import DataError, MissingFileError
 from spared_bench.readers.instead import instead
-from spared_bench.readers.whereabouts import whereabouts
 from spared_bench.unseen import clear
+from spared_bench.whereabouts import no_file
 
 GZIP = b"\x1f\x8b"
 #: Not ``str.splitlines``, which also cuts at characters that stand within names.
@@ -39,8 +39,7 @@ def read_text(path: Path, error: type[DataError], what: str) -> str:
         If it is not there.
     """
     if not path.is_file():
-        found = whereabouts(path) or "It is a folder: name the file in it that is meant."
-        raise MissingFileError(f"There is no {what} at {path}. {found}")
+        raise MissingFileError(f"There is no {what} at {path}. {no_file(path)}")
     try:
         raw = path.read_bytes()
         if raw and not raw.startswith(GZIP) and (told := instead(path)):

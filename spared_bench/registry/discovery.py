@@ -110,7 +110,7 @@ def _jobs(
                 " hooks, or install the package (`pip install -e .`), which needs no `--plugin`."
             )
         if not path.is_file():
-            from spared_bench.readers.whereabouts import whereabouts
+            from spared_bench.whereabouts import whereabouts
 
             raise UsageError(f"There is no plugin file {path} (`--plugin`). {whereabouts(path)}")
     found = list(entry_points(group=GROUP) if points is None else points)

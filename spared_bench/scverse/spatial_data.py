@@ -12,7 +12,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import ContractError, MissingFileError, UsageError
 from spared_bench.files import replacing
-from spared_bench.readers.whereabouts import whereabouts
+from spared_bench.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -95,7 +95,7 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
     _refuse_folders(described.format, slide_id, entry)
     path, image = Path(entry.path), Path(entry.image) if entry.image else None
     if image is not None and described.format != "spatialdata" and not image.is_file():
-        from spared_bench.readers.whereabouts import whereabouts
+        from spared_bench.whereabouts import whereabouts
 
         raise MissingFileError(
             f"There is no image {image}, which the entry of slide {slide_id!r} of dataset"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spared_bench.errors import MissingFileError, SplitError, UsageError
-from spared_bench.readers.whereabouts import whereabouts
+from spared_bench.whereabouts import whereabouts
 
 GENES = "var_50genes.json"
 SCHEME = "fold"

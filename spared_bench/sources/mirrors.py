@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spared_bench.errors import UsageError
+from spared_bench.strict import text_of
 
 ENVIRONMENT = "SPARED_BENCH_MIRRORS"
 
@@ -34,10 +35,7 @@ def read_mirrors(given: Sequence[str] = ()) -> Mirrors:
     lines = [(text, "--mirror") for text in given]
     path = os.environ.get(ENVIRONMENT)
     if path:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"Cannot read {path}, which {ENVIRONMENT} names: {error}") from error
+        text = text_of(Path(path), f"list of mirrors (`{ENVIRONMENT}`)", UsageError)
         lines += [(line.strip(), path) for line in text.splitlines() if _says_something(line)]
     return tuple(_parse(line, where) for line, where in lines)
 

@@ -11,6 +11,7 @@ from spared_bench.bench import Bench, Limits
 from spared_bench.errors import PluginError, SparedBenchError, StudyError
 from spared_bench.registry import Registry, discover
 from spared_bench.store.studies import study_records
+from spared_bench.strict import is_yaml
 from spared_bench.studies.model import Study, parse_study, read_study
 from spared_bench.workspace import Workspace
 
@@ -49,7 +50,7 @@ def load_study(name: str, registry: Registry) -> tuple[Study, Path | None]:
     PluginError
         If its plugin does not make the text of a study of that name.
     """
-    if name.endswith((".yaml", ".yml")):
+    if is_yaml(name):
         path = Path(name)
         study = read_study(path)
         if study.name in registry.named("study") and study != load_study(study.name, registry)[0]:
@@ -97,7 +98,7 @@ def open_study(
     registry.require_files(plugin_files)
     study, folder = load_study(name, registry)
     base = study.base
-    if folder is not None and base.endswith((".yaml", ".yml")):
+    if folder is not None and is_yaml(base):
         base = str(folder / base)  # an absolute path stays as it is
     bench = make_bench(
         base,

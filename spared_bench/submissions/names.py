@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 from spared_bench.errors import SubmissionError, UsageError
 from spared_bench.ordinary import read_text
 from spared_bench.store.processes import stamp
+from spared_bench.strict import text_of
 from spared_bench.submissions.schema import Description, read_description
+from spared_bench.whereabouts import whereabouts
 
 KEY_PREFIX = "ed25519:"
 #: The flag of a name that a repository binds, where it is not known who hands the bundle in.
@@ -60,9 +62,13 @@ def load_key(path: Path) -> bytes:
     try:
         if not path.exists():
             _keep_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
-        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"The key {path} cannot be read or made: {error}.") from error
+    except OSError as error:
+        told = whereabouts(path.parent) or f"{error.strerror or error}."
+        raise UsageError(f"The key {path} cannot be made. {told}") from error
+    try:
+        key = bytes.fromhex(text_of(path, "key", UsageError).strip())
+    except ValueError:
+        key = b""
     if len(key) != 32:
         raise UsageError(f"{path} holds no key of `submit build --key`: 64 hex digits.")
     return key

@@ -41,6 +41,7 @@ from spared_bench.submissions.schema import (
     read_description,
     read_json,
 )
+from spared_bench.whereabouts import whereabouts
 
 _NAME = r"[a-z0-9][a-z0-9_+.-]{0,63}"
 _IDS = re.compile(rf"ids/{_NAME}\.(?:spots|genes)\.txt")
@@ -77,7 +78,8 @@ def opened(path: Path) -> Iterator[Bundle]:
         return
     if not path.is_file():
         raise SubmissionError(
-            f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
+            f"There is no bundle {path}. {whereabouts(path)} `spared-bench submit build PREDICTOR`"
+            " makes one."
         )
     _check_archive(path)
     with scratch_folder() as scratch:

@@ -62,3 +62,41 @@ def test_several_names_for_one_are_told_apart(home, given):
 
 def test_a_name_with_a_comma_is_one_where_no_part_is_known():
     assert "by itself" not in str(UnknownNameError("dataset", "a, b", ["mine", "yours"]))
+
+
+@pytest.mark.parametrize("given", ["lost.yaml", "lost.YAML", "far/lost.yaml", "folder.yaml"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "study plan {}",
+        "run -d her2st_demo -p gene-mean --protocol {} --dry-run",
+        "run -d her2st_demo -p gene-mean --executor dask --cluster {} --dry-run",
+        "data add {}",
+        "data align her2st_demo --suite demo --transforms {}",
+        "submit build gene-mean --suite demo --conformance {}",
+        "score {} -d her2st_demo --suite demo",
+        "store import {}",
+    ],
+)
+def test_a_file_that_is_not_there_is_told_as_that(tmp_path, monkeypatch, arguments, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "lost.yml").touch()
+    done = CliRunner().invoke(app, [*arguments.format(given).split(), "-w", "results"])
+    told = {
+        "far/lost.yaml": f"{tmp_path} has no 'far'.",
+        "folder.yaml": "It is a folder: name the file in it that is meant.",
+    }
+    expected = told.get(given, f"{tmp_path} has no {given!r}. Did you mean 'lost.yml'?")
+    assert expected in f"{done.exception}"
+    assert "Errno" not in f"{done.exception}"
+
+
+@pytest.mark.parametrize("given", ["./mine", "mine.json", "C:\\mine"])
+def test_a_path_in_the_place_of_a_name_is_told_how_files_are_called(given):
+    for arguments in (["study", "plan", given], ["run", "-p", "gene-mean", "--suite", given]):
+        done = CliRunner().invoke(app, arguments)
+        assert "Of a file, whose name ends in `.yaml`, a " in f"{done.exception}"
+    for name in ("dem", "demo@1.2"):
+        done = CliRunner().invoke(app, ["run", "-p", "gene-mean", "--suite", name])
+        assert "ends in `.yaml`" not in f"{done.exception}"

@@ -71,7 +71,10 @@ def test_without_data_nothing_is_prepared_and_the_entry_is_reported(submit, arch
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "nothing.zip"], "There is no bundle nothing.zip. `spared-bench submit build"),
+        (
+            ["check", "nothing.zip"],
+            "has no 'nothing.zip'. `spared-bench submit build PREDICTOR` makes one.",
+        ),
         (["add", "nothing.zip"], "There is no bundle nothing.zip"),
         (["build", "toy-slow"], "No finished predictor is named 'toy-slow'."),
         (["build", "toy-rigde"], "No predictor is named 'toy-rigde'. Did you mean 'toy-ridge'?"),
@@ -79,7 +82,7 @@ def test_without_data_nothing_is_prepared_and_the_entry_is_reported(submit, arch
         (["build", "toy-ridge", "--title", "<script>"], "title: holds markup"),
         (["build", "toy-ridge", "--code", "http://x"], "code: expected text of the form"),
         (["build", "toy-ridge", "--pretrained-on", "toi"], "No dataset is named 'toi'"),
-        (["build", "toy-ridge", "--conformance", "none.json"], "is no conformance report"),
+        (["build", "toy-ridge", "--conformance", "none.json"], "has no 'none.json'"),
         (["build", "toy-ridge", "--absent", "toy"], "--absent must read DATASET=REASON"),
         (
             ["build", "toy-ridge", "--absent", "toy=x"],
@@ -117,7 +120,8 @@ def test_the_report_of_the_kit_goes_into_the_bundle(submit, tmp_path):
     import zipfile
 
     report = {"failed": 0, "checks": []}
-    (tmp_path / "report.json").write_text(json.dumps(report))
+    # As `> report.json` writes it in PowerShell.
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-16")
     submit("build", "toy-ridge", "--conformance", "report.json", "--out", "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as packed:
         assert json.loads(packed.read("conformance.json")) == report

@@ -202,6 +202,24 @@ load_key(Path(sys.argv[1]))
 """
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("folder", "Cannot read the key {}. It is a folder"),
+        ("nowhere/key", "The key {} cannot be made. {above} has no 'nowhere'."),
+        ("table", "{} holds no key of `submit build --key`: 64 hex digits."),
+        ("short", "{} holds no key of `submit build --key`: 64 hex digits."),
+    ],
+)
+def test_what_is_no_key_is_told_as_that(tmp_path, name, told):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "table").write_text("x,y\n")
+    (tmp_path / "short").write_text("00ff\n")
+    with pytest.raises(UsageError) as refused:
+        load_key(tmp_path / name)
+    assert told.format(tmp_path / name, above=tmp_path) in str(refused.value)
+
+
 def test_a_killed_command_leaves_no_half_a_key(tmp_path):
     path = tmp_path / "key"
     killed = subprocess.run([sys.executable, "-c", HALF_A_KEY, str(path)], check=False)

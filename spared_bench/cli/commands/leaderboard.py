@@ -10,6 +10,7 @@ import typer
 from spared_bench.cli.common import JSON, PLUGIN, WORKSPACE, show_result
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import UnknownNameError, UsageError, did_you_mean
+from spared_bench.strict import is_yaml
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _read(named: str, registry: Registry) -> tuple[str, list[Protocol]]:
         found = load_protocol(named, registry)
     except UnknownNameError:
         return named, []
-    return found.id, [found] if named.endswith((".yaml", ".yml")) else []
+    return found.id, [found] if is_yaml(named) else []
 
 
 def _nothing_to_show(space: Workspace, protocol: str, records: Records) -> str:

@@ -18,6 +18,7 @@ from spared_bench.cli.common import (
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
 from spared_bench.results import IMPORTED, UNSCORED
+from spared_bench.strict import is_yaml
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def status(
         echo(told, err=True)
     name = _name_of(protocol or _default(space, found))
     results = [result for result in found if result.protocol.partition("@")[0] == name]
-    if protocol and not (results or protocol.endswith((".yaml", ".yml"))):
+    if protocol and not (results or is_yaml(protocol)):
         _check_name(name)
     if failed:
         results = [result for result in results if not result.ok]
@@ -134,7 +135,7 @@ def _default(space: Workspace, results: Sequence[TrialResult]) -> str:
 
 def _name_of(protocol: str) -> str:
     """Return the name of a protocol that is given by its file, or by its name or id."""
-    if protocol.endswith((".yaml", ".yml")):
+    if is_yaml(protocol):
         from spared_bench.protocol import read_protocol
 
         return read_protocol(Path(protocol)).name

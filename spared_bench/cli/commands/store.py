@@ -13,6 +13,7 @@ import typer
 from spared_bench.cli.common import JSON, WORKSPACE, require_ending, show_result
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
+from spared_bench.whereabouts import no_file
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def import_(
     from spared_bench.workspace import Workspace
 
     if not archive.is_file():
-        raise UsageError(f"There is no file {archive}.")
+        raise UsageError(f"There is no archive {archive}. {no_file(archive)}")
     space = Workspace.at(workspace)
     space.make_writable()
     new, known = archives.import_archive(space.store, archive)

@@ -20,8 +20,10 @@ from spared_bench.cli.common import (
 )
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
-from spared_bench.ordinary import read_json
+from spared_bench.ordinary import json_of
 from spared_bench.store.disk import way_out
+from spared_bench.strict import text_of
+from spared_bench.whereabouts import whereabouts
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -154,9 +156,10 @@ def _reasons(texts: list[str]) -> dict[str, str]:
 def _conformance(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
+    text = text_of(path, "conformance report", UsageError)
     try:
-        values = read_json(path)
-    except (OSError, ValueError) as error:
+        values = json_of(text)
+    except ValueError as error:
         raise UsageError(
             f"{path} is no conformance report ({error}). `spared-bench plugins check NAME --json >"
             " FILE` makes one."
@@ -325,7 +328,8 @@ def _checked(
 
     if not path.exists():
         raise UsageError(
-            f"There is no bundle {path}. `spared-bench submit build PREDICTOR` makes one."
+            f"There is no bundle {path}. {whereabouts(path)} `spared-bench submit build PREDICTOR`"
+            " makes one."
         )
     with _telling_of_files():
         return check_bundle(path, bench_of, leaderboards, with_data=with_data, sender=sender)

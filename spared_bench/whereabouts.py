@@ -34,6 +34,18 @@ def whereabouts(path: Path) -> str:
     return _first_lacking(path.resolve())
 
 
+def no_file(path: Path) -> str:
+    """Return a sentence on a path at which there is no file to read; empty where there is one.
+
+    Parameters
+    ----------
+    path : Path
+    """
+    if path.is_dir():
+        return "It is a folder: name the file in it that is meant."
+    return whereabouts(path)
+
+
 def _first_lacking(path: Path) -> str:
     """Name the first part of a path that is not there, and the nearest name beside it."""
     above = next(folder for folder in path.parents if folder.exists())

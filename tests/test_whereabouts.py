@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spared_bench.readers.whereabouts import whereabouts
+from spared_bench.whereabouts import whereabouts
 
 
 @pytest.mark.parametrize(

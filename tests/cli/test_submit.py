@@ -61,6 +61,18 @@ def test_a_refused_bundle_ends_with_status_1_and_its_problems(submit, tmp_path):
     assert "evil.zip is refused" in error_of(submit("add", "evil.zip"))
 
 
+def test_entries_to_compare_with_have_to_be_there(submit, archive, tmp_path):  # noqa: F811
+    (tmp_path / "table").touch()
+    for named, told in (("bords", "has no 'bords'. Did you mean 'boards'?"), ("table", "a file.")):
+        (tmp_path / "boards").mkdir(exist_ok=True)
+        refused = submit("check", archive, "--leaderboards", named)
+        assert f"There is no folder {named} (`--leaderboards`). " in error_of(refused)
+        assert error_of(refused).endswith(told)
+    assert "so it is not asked whether the name is taken" in submit("check", archive).stderr
+    found = submit("check", archive, "--leaderboards", "boards")
+    assert (found.exit_code, "taken, and" in found.stderr) == (0, False)
+
+
 def test_without_data_nothing_is_prepared_and_the_entry_is_reported(submit, archive, tmp_path):  # noqa: F811
     added = submit("add", archive, "--without-data", "--json")
     report = json.loads(added.stdout)

@@ -36,8 +36,11 @@ submit_app = typer.Typer(
     no_args_is_help=True,
 )
 
-LEADERBOARDS = typer.Option(
-    Path("leaderboards"), "--leaderboards", help="Folder of accepted entries."
+_ENTRIES = Path("leaderboards")
+LEADERBOARDS = typer.Option(_ENTRIES, "--leaderboards", help="Folder of accepted entries.")
+#: Where nothing is added, so that a folder which is named has to be there.
+TO_COMPARE = typer.Option(
+    None, "--leaderboards", help=f"Folder of accepted entries [default: {_ENTRIES}]."
 )
 BUNDLE = typer.Argument(..., metavar="BUNDLE", help="The zip that `submit build` made.")
 SENDER = typer.Option(
@@ -172,7 +175,7 @@ def _conformance(path: Path | None) -> dict[str, Any] | None:
 @submit_app.command("check")
 def check(
     bundle: Path = BUNDLE,
-    leaderboards: Path = LEADERBOARDS,
+    leaderboards: Path | None = TO_COMPARE,
     without_data: bool = WITHOUT_DATA,
     sender: str = SENDER,
     comment: Path | None = typer.Option(
@@ -189,9 +192,10 @@ def check(
     Exit status 0: accepted; 1: refused, or not checked for want of data.
     """
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
-    report = _checked(bundle, bench_of, leaderboards, not without_data, sender)
+    entries = _entries(leaderboards)
+    report = _checked(bundle, bench_of, entries, not without_data, sender)
     if comment is not None:
-        text = _comment(report, bench_of, leaderboards)
+        text = _comment(report, bench_of, entries)
         with _telling_of_files():
             comment.parent.mkdir(parents=True, exist_ok=True)
             comment.write_text(text, encoding="utf-8")
@@ -206,7 +210,7 @@ def review(
     head: str = typer.Argument(..., help="Last commit of the request: 40 hex digits."),
     out: Path = typer.Option(Path("checked"), help="Folder for comment.md and the bundles."),
     sender: str = SENDER,
-    leaderboards: Path = LEADERBOARDS,
+    leaderboards: Path | None = TO_COMPARE,
     protocol: str = PROTOCOL_FILE,
     workspace: Path | None = WORKSPACE,
     data_dir: Path | None = DATA_DIR,
@@ -221,10 +225,11 @@ def review(
     from spared_bench.submissions.request import review as review_request
 
     bench_of = _bench_of(protocol, workspace, data_dir, plugin)
+    entries = _entries(leaderboards)
 
     def check_one(path: Path) -> tuple[Report, str]:
-        report = _checked(path, bench_of, leaderboards, True, sender)
-        return report, _comment(report, bench_of, leaderboards)
+        report = _checked(path, bench_of, entries, True, sender)
+        return report, _comment(report, bench_of, entries)
 
     with _telling_of_files():
         out.mkdir(parents=True, exist_ok=True)
@@ -319,6 +324,21 @@ def _bench_of(
         return bench
 
     return make
+
+
+def _entries(named: Path | None) -> Path:
+    """Return the folder of accepted entries, without which no copy is noticed and no taken name."""
+    if named is not None and not named.is_dir():
+        told = whereabouts(named) or "It is a file."
+        raise UsageError(f"There is no folder {named} (`--leaderboards`). {told}")
+    folder = named or _ENTRIES
+    if not folder.is_dir():
+        echo(
+            f"There is no folder {folder} here, so it is not asked whether the name is taken, and"
+            " whether an accepted entry is copied: name it with `--leaderboards`.",
+            err=True,
+        )
+    return folder
 
 
 def _checked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,4 +56,10 @@ def _first_lacking(path: Path) -> str:
     names: list[str] = []
     with suppress(OSError):
         names = [each.name for each in above.iterdir()]
+    looks = unicodedata.normalize("NFC", name)
+    if same := [each for each in names if unicodedata.normalize("NFC", each) == looks]:
+        return (
+            f"{above} has a {looks!r} whose letters are put together otherwise ({same[0]!a}, where"
+            f" {name!a} is asked for), as macOS writes them: rename it, or copy its name."
+        )
     return f"{above} has no {name!r}. {did_you_mean(name, names)}".rstrip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from spared_bench.whereabouts import whereabouts
@@ -30,3 +32,12 @@ def test_what_is_wrong_with_a_path_is_told(tmp_path, given, told):
     (tmp_path / "data" / "T1.h5ad").touch()
     found = whereabouts(tmp_path / given)
     assert told in found if told else not found
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_that_are_put_together_otherwise_are_told_apart(tmp_path, forms):
+    there, asked = (unicodedata.normalize(form, "Prägung") for form in forms)
+    (tmp_path / there).mkdir()
+    found = whereabouts(tmp_path / asked / "outs")
+    assert f"has a {'Prägung'!r} whose letters are put together otherwise ({there!a}, " in found
+    assert "rename it, or copy its name." in found

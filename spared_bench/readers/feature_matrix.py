@@ -121,16 +121,17 @@ def _where_else(folder: Path) -> str:
     if cells := counts_of_cells(folder):
         return cells
     packed = packed_beside(folder, "filtered", "matrix", "outs", "binned", "square_")
-    if not packed and list(folder.glob("raw_feature_bc_matrix*")):
-        return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
     wanted = (folder / _H5, folder / _MTX / "matrix.mtx")
+    renamed = nearby(wanted[0], f"*{_MTX}*.h5*")
+    if not (packed or renamed) and list(folder.glob("raw_feature_bc_matrix*")):
+        return "The raw matrix in there has all barcodes of the array: copy the filtered one, too."
     hints = (nearby(path, f"*{path.suffix}", f"*{path.suffix}.gz") for path in wanted)
     last = (
         "Name the folder that Space Ranger calls `outs`; of another technology, write an AnnData"
         ' file, with the centres of spots, in pixels of the image, in `obsm["spatial"]`:'
         " `format: h5ad`."
     )
-    return next(filter(None, (packed, *hints)), last)
+    return next(filter(None, (packed, renamed, *hints)), last)
 
 
 def counts_of_cells(folder: Path) -> str:

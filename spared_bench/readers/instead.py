@@ -52,6 +52,11 @@ def instead(path: Path) -> str:
 def _by_its_start(start: bytes) -> str:
     if not start:
         return "It is empty: copy or fetch it again."
+    if not any(start) and len(start) == _START_BYTES:
+        return (
+            "It begins with zeros alone, as a file does of which a copy, a download or a cloud"
+            " folder has made the place and not the content: copy or fetch it again."
+        )
     if start[30:].startswith(_WORKBOOK):
         return "It is a workbook of Excel: save the sheet that is meant as CSV."
     if start.lstrip().lower().startswith(_PAGES):

@@ -9,6 +9,8 @@ from pathlib import Path
 _MOST = 3
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
 _PACKED = (".gz", ".zip", ".bz2", ".xz")
+#: Of browsers and of cloud folders, whose file is elsewhere.
+_UNFINISHED = (".crdownload", ".part", ".partial", ".download", ".opdownload", ".icloud")
 
 
 def nearby(wanted: Path, *patterns: str) -> str:
@@ -30,6 +32,8 @@ def nearby(wanted: Path, *patterns: str) -> str:
     if not found:
         return ""
     names = ", ".join(map(str, found[:_MOST])) + (", ..." if len(found) > _MOST else "")
+    if found[0].suffix.casefold() in _UNFINISHED:
+        return f"There is {names}, which has not come whole: download it again."
     how = "unpack" if found[0].suffix.casefold() in _PACKED else "copy"
     return f"There is {names}: if that is it, {how} it to {wanted}."
 

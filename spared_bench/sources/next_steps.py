@@ -9,6 +9,11 @@ import re
 
 _STEPS = (
     (
+        r"holds '[-+]?\d[\d.]*,\d+' in .* expected finite numbers\.$",
+        "A comma stands there for the point, as spreadsheets write it in many languages: save the"
+        " table with points.",
+    ),
+    (
         r"expected finite numbers\.$",
         "Correct these rows, or take them out: a spot without a position is left out.",
     ),

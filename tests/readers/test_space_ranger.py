@@ -938,6 +938,28 @@ def test_what_is_still_packed_is_to_be_unpacked(folder, tmp_path_factory):
         read_space_ranger(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("{}.crdownload", "which has not come whole: download it again"),
+        (".{}.icloud", "which has not come whole: download it again"),
+        ("{}.part", "which has not come whole: download it again"),
+        ("filtered_feature_bc_matrix (1).h5", "if that is it, copy it to"),
+        ("filtered_feature_bc_matrix.h5.h5", "if that is it, copy it to"),
+    ],
+)
+def test_what_has_not_come_whole_or_is_called_otherwise_is_told_beside_the_raw(folder, name, told):
+    whole = folder / "filtered_feature_bc_matrix.h5"
+    shutil.copy(whole, folder / "raw_feature_bc_matrix.h5")
+    other = whole.rename(folder / name.format(whole.name))
+    with pytest.raises(MissingFileError) as refused:
+        read_space_ranger(folder)
+    assert f"There is {other}" in str(refused.value) and told in str(refused.value)
+    other.unlink()
+    with pytest.raises(MissingFileError, match="The raw matrix in there has all barcodes"):
+        read_space_ranger(folder)
+
+
 @pytest.mark.parametrize("part", ["data", "indices", "indptr"])
 def test_counts_of_a_matrix_that_were_never_written_are_not_read_as_0(folder, part):
     with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:

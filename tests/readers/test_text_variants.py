@@ -577,6 +577,7 @@ def test_letters_that_are_left_out_of_names_in_text_are_recorded(folder, texts):
         (b"PAR1" + bytes(40), "is a parquet table: write it as CSV"),
         (b"version https://git-lfs.github.com/spec/v1\nsize 5\n", "is a pointer of Git LFS"),
         (b"<!DOCTYPE html><html>Sign in</html>", "is a web page"),
+        (bytes(4_096), "begins with zeros alone"),
     ],
 )
 def test_what_is_no_text_is_told_with_what_to_do(tmp_path, content, told):

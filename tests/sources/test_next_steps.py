@@ -24,6 +24,7 @@ def legacy(folder):
     ("file", "before", "after", "step"),
     [
         (POSITIONS, ",30.0", ",", "or take them out: a spot without a position is left out."),
+        (POSITIONS, ",30.0", ',"30,25"', "A comma stands there for the point"),
         (POSITIONS, "pxl_row_in_fullres", "imagerow", "Call its columns so, or copy the file"),
         (FACTORS, "}", ",}", "Copy the file again from its source."),
         ("counts.tsv", "\t4\t", "\tNA\t", "A count is written with digits alone"),

@@ -16,6 +16,7 @@ import yaml
 from spared_bench.encoded import decode
 from spared_bench.errors import SparedBenchError, UsageError
 from spared_bench.whereabouts import no_file
+from spared_bench.yaml_slips import slip
 
 MAX_BYTES = 100_000
 #: What YAML 1.1 takes plain values for: 010 for 8, 12:30 for 750, on for True.
@@ -225,7 +226,10 @@ def _load(
         return _Loader(text, typed, names).get_single_data()
     except Exception as problem:  # keys that cannot be one, depth without end, ...
         reason = " ".join(str(problem).split()) or type(problem).__name__
-        raise error(f"{source} is not valid YAML: {reason}") from problem
+        reason = reason.replace('in "<unicode string>", line', "in line")
+        told = f"{source} is not valid YAML: {reason}"
+        advice = slip(text, reason)
+        raise error(f"{told}. {advice}" if advice else told) from problem
 
 
 def load_json(text: str | bytes, *, finite: bool = False) -> Any:

@@ -18,8 +18,8 @@ FLOORS = (
     (
         "ground",
         "pretty errors whereabouts annotations bounds prediction results specs statistics files"
-        " threads memory geometry guard words wrong_values encoded strict validated apart fresh"
-        " interpreter sandbox beside shipped unseen harmless tars ordinary",
+        " threads memory geometry guard words wrong_values encoded yaml_slips strict validated"
+        " apart fresh interpreter sandbox beside shipped unseen harmless tars ordinary",
     ),
     ("keys", "keys"),
     ("store", "store"),

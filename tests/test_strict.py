@@ -98,6 +98,34 @@ def test_keys_that_are_names_stay_text():
     assert found == {"010": {"b": 1}, "1_0": 2, "on": 3}
 
 
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("```yaml\na: 1\n```\n", "Leave out the lines of ```"),
+        ("a:\n\tb: 1\n", "Line 2 is indented by a tab, where YAML takes blanks alone."),
+        ("a:\n  \tb: 1\n", "Line 2 is indented by a tab, where YAML takes blanks alone."),
+        ("a:\xa01\nb: 2\n", "Line 1 has a blank of another kind (U+00A0)"),
+        ("a:\n\u3000\u3000b: 1\n  c: 2\n", "Line 2 has a blank of another kind (U+3000)"),
+        ("a: 1\nb\uff1a2\nc: 3\n", "Line 2 has a wide colon"),
+        ('a: "C:\\data"\n', "Between double quotes a backslash begins a sign of its own"),
+        ("a:1\nb: 2\n", "A colon needs a blank behind it (`name: mine`)"),
+        ("a: {b: 1 c: 2}\n", "Between braces and brackets, commas part what stands there."),
+    ],
+)
+def test_a_slip_is_told_with_what_to_write(text, advice):
+    with pytest.raises(UsageError) as refused:
+        load(text)
+    assert advice in str(refused.value)
+    assert "unicode string" not in str(refused.value)
+
+
+def test_signs_within_texts_are_no_slips():
+    assert load("a: caf\xe9\xa0; 1 \uff1a\n") == {"a": "caf\xe9\xa0; 1 \uff1a"}
+    with pytest.raises(UsageError) as refused:
+        load("a: deux\xa0mots\uff1a oui\nb: [\n")
+    assert "Line" not in str(refused.value)
+
+
 def test_a_refusal_says_in_which_line():
     with pytest.raises(UsageError, match="line 3, column 6"):
         load("a: 1\nb:\n  c: !!bool foo\n")

@@ -60,6 +60,8 @@ _ORGANISMS = {
     "human": ("homo sapiens", "h. sapiens", "h sapiens", "hsapiens", "hs", "humans", "man"),
     "mouse": ("mus musculus", "m. musculus", "m musculus", "mmusculus", "mm", "mice", "murine"),
 }
+#: Genomes that are theirs, and numbers that they have at NCBI.
+_GENOMES = {"human": r"(grch|hg)\d.*|(t2t-)?chm13.*|9606", "mouse": r"(grcm|mm)\d.*|10090"}
 _NEAR = 0.8  # of difflib: a letter or two of five; a horse is at 0.6 of a mouse
 
 
@@ -74,6 +76,7 @@ def check_organism(given: str) -> str:
         if given == organism:
             return given
         near = SequenceMatcher(None, given, organism).ratio() >= _NEAR
-        if near or given.strip().replace("_", " ") in names:
+        words = given.strip().replace("_", " ")
+        if near or words in names or re.fullmatch(_GENOMES[organism], words):
             raise ValueError(f"{given!r} is called `{organism}` here: `organism: {organism}`")
     return given

@@ -51,7 +51,7 @@ class Spec:
         if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise PluginError(
                 f"{label}: the name must be 1-64 characters of a-z, 0-9, '_', '+', '.', '-' and"
-                " begin with a letter or digit. Rename the plugin."
+                f" begin with a letter or digit; found {self.name!r}. Rename the plugin."
             )
         if not isinstance(self.factory, str) or not _FACTORY.fullmatch(self.factory):
             raise PluginError(

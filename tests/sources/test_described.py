@@ -325,7 +325,10 @@ def test_two_sections_have_no_one_place(yaml):
 
 @pytest.mark.parametrize(
     ("said", "meant"),
-    [("Homo sapiens", "human"), ("humna", "human"), ("Mus_musculus", "mouse"), ("mice", "mouse")],
+    [
+        *(("Homo sapiens", "human"), ("humna", "human"), ("GRCh38", "human"), ("9606", "human")),
+        *(("Mus_musculus", "mouse"), ("mice", "mouse"), ("mm10", "mouse"), ("GRCm39", "mouse")),
+    ],
 )
 def test_an_organism_whose_genes_are_known_has_one_name(yaml, said, meant):
     rewritten(yaml, "organism: human", f"organism: {said}")
@@ -1100,7 +1103,7 @@ def test_labels_need_a_column_and_a_column_needs_labels(yaml, before, after, mes
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("name: mine", "name: My Tumours", "the name must be 1-64 .*Choose another `name`"),
+        ("name: mine", "name: My Tumours", "must be 1-64 .*found 'My Tumours'. Choose another"),
         ("test: [T2]", "test: [T3]", r"split 'test' names slide 'T3', .* \['1501', 'T2'\]"),
         ("test: [T2]", "test: [T2, 1501]", "slide '1501' is in split 'train' and in 'test'"),
         ("train: [1501]", "val: [1501]", "the split has no training slides"),

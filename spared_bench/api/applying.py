@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,6 +222,10 @@ def predict(
         workspace = workspace or Path(run.plan.bench.settings.workspace)
         plugin_files = plugin_files or [Path(p) for p in run.plan.bench.settings.plugin_files]
         run = run.result()
+    sizes = {"grid_um": grid_um, "um_per_px": um_per_px, "spot_diameter_px": spot_diameter_px}
+    for argument, size in sizes.items():
+        if isinstance(size, str) or not 0 <= size < math.inf:
+            raise UsageError(f"`{argument}` must be a number, 0 where unknown; found {size!r}.")
     key = run.key if isinstance(run, TrialResult) else run
     trained = find_trained(Workspace.at(workspace).store, key)
     if not isinstance(slide, Path | str):
@@ -257,9 +262,9 @@ def _places(
     from spared_bench.processing.images import image_size
     from spared_bench.reports.turned import told_of
 
+    new_slide.require_image(image)
     if (spots is None) == (grid_um == 0):
         raise UsageError("Give either `spots` or `grid_um`: where is to be predicted?")
-    new_slide.require_image(image)
     if grid_um and not um_per_px:
         raise UsageError("`grid_um` needs the image's scale: give `um_per_px`.")
     diameter = spot_diameter_px or usual_diameter(trained, um_per_px)
@@ -309,50 +314,43 @@ def _of_adata(
     plugin_files: Sequence[Path],
 ) -> AnnData:
     from spared_bench.inference.new_slide import Spots
-    from spared_bench.readers.anndata_images import copies_of
-    from spared_bench.readers.anndata_spots import number, told_array, x_first
+    from spared_bench.readers.anndata_images import copies_of, facts_of, libraries_in
+    from spared_bench.readers.anndata_spots import centres_of, number, told_array
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
     from spared_bench.readers.scale import check_overlap
     from spared_bench.scverse.images import IMAGE_SCALE
 
-    if SPATIAL not in adata.obsm:
-        raise CoordinateError("The AnnData has no obsm['spatial']: spot centres, (x, y) in pixels.")
-    libraries = dict(adata.uns.get(SPATIAL, {}))
+    libraries = libraries_in(adata.uns.get(SPATIAL, {}))
     if len(libraries) != 1:
         raise UsageError(
             f"The AnnData has {len(libraries)} slides in uns['spatial']; expected one. Predict"
             " slide by slide: leave the spots and the entry of one."
         )
     name, library = next(iter(libraries.items()))
-    where = Path("uns['spatial'] of the AnnData")
-    array = told_array(adata.obs, Path("the AnnData"))
-    factors = library.get("scalefactors", {})
-    path = Path(str(library.get("metadata", {}).get("source_image_path", "")))
-    um_per_px = um_per_px or float(library.get("metadata", {}).get("um_per_px", 0.0) or 0.0)
+    given, where = Path("the AnnData"), Path("uns['spatial'] of the AnnData")
+    facts, array = facts_of(library, given), told_array(adata.obs, given)
+    factors, metadata = facts["scalefactors"], library.get("metadata")
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    path = Path(str(metadata.get("source_image_path", "")))
+    um_per_px = um_per_px or float(metadata.get("um_per_px", 0.0) or 0.0)
     names = list(map(str, adata.obs_names))
     if not names:
         raise CoordinateError("The AnnData has no spot. Expected at least one.")
-    centres = np.asarray(x_first(adata.obsm[SPATIAL]), np.float64)
-    if not np.isfinite(centres).all():
-        raise CoordinateError(
-            f"obsm['spatial'] of the AnnData holds nan or infinite coordinates for"
-            f" {int((~np.isfinite(centres)).any(axis=1).sum())} of {len(centres)} spots. Remove"
-            " these spots, or correct them."
-        )
-    diameter = spot_diameter_px or float(factors.get("spot_diameter_fullres", 0.0))
+    centres = centres_of(adata, given)
+    diameter = spot_diameter_px or number(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
     if not spot_diameter_px and diameter > (pitch := nearest_px(centres)):  # else they are meant so
         check_overlap(diameter, pitch, where, "`spot_diameter_px`")
-    copies, untold = copies_of({"images": library.get("images", {}), "scalefactors": factors})
+    copies, untold = copies_of(facts)
     with scratch_folder() as folder:
         if path.is_file():
-            told = number(library["metadata"].get(IMAGE_SCALE, 0.0))
+            told = number(metadata.get(IMAGE_SCALE, 0.0))
             image, scale = path, _scale_of(path, list(copies.values()), where, told)
         elif copies:
             largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
-            pixels, scale = np.asarray(library["images"][largest.name]), largest.factor
+            pixels, scale = np.asarray(facts["images"][largest.name]), largest.factor
             image, _ = keep_image(pixels, folder, largest.name, where)
         else:
             raise ImageError(
@@ -363,7 +361,7 @@ def _of_adata(
         sizes = diameter, um_per_px, scale
         made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
     if image != path or scale != 1:
-        made.uns[SPATIAL] = libraries
+        made.uns[SPATIAL] = {str(name) or image.stem: library}
     return made
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import SPATIAL
-from spared_bench.errors import CoordinateError, MissingFileError, UsageError
+from spared_bench.errors import CoordinateError, ImageError, MissingFileError, UsageError
 from spared_bench.readers.anndata_spots import told_array
 from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
@@ -76,6 +76,12 @@ def require_image(path: Path) -> Path:
         )
     if not path.exists():
         raise MissingFileError(f"There is no image at {str(path)!r}. {whereabouts(path)}")
+    if path.suffix.casefold() == ".h5ad":
+        raise ImageError(
+            f"{path} is AnnData, and an image is asked for. In Python, `spared_bench.predict` takes"
+            f" `anndata.read_h5ad({path.name!r})`; else name the image, and the places of its spots"
+            " with `--spots`."
+        )
     refuse_preview(path)
     return path
 

@@ -45,7 +45,7 @@ def library_of(
 
     Nor has it any of a slide where all are called as other slides are.
     """
-    libraries = _libraries(adata.uns.get("spatial", {}))
+    libraries = libraries_in(adata.uns.get("spatial", {}))
     if not library and of_others(adata.uns, others):
         libraries = {}
     if library and library not in libraries:
@@ -63,7 +63,7 @@ def library_of(
             " Write `library: ...` in the slide's entry."
         )
     chosen = libraries[library] if library else next(iter(libraries.values()), {})
-    return {key: _mapping(_mapping(chosen, path).get(key, {}), path) for key in _OF_A_LIBRARY}
+    return facts_of(chosen, path)
 
 
 def of_others(uns: Mapping[str, Any], others: Collection[str]) -> list[str]:
@@ -71,7 +71,7 @@ def of_others(uns: Mapping[str, Any], others: Collection[str]) -> list[str]:
 
     Who joins slides may keep those of the first one only.
     """
-    libraries = list(map(str, _libraries(uns.get("spatial", {}))))
+    libraries = list(map(str, libraries_in(uns.get("spatial", {}))))
     if not libraries or not set(libraries) <= set(others):
         return []
     return [
@@ -81,8 +81,8 @@ def of_others(uns: Mapping[str, Any], others: Collection[str]) -> list[str]:
     ]
 
 
-def _libraries(found: Any) -> Mapping[str, Any]:
-    """Return the libraries of ``uns["spatial"]``, without what others write beside them.
+def libraries_in(found: Any) -> Mapping[str, Any]:
+    """Return the libraries of ``uns["spatial"]`` by name, without what others write beside them.
 
     CELLxGENE writes ``is_single``; who has one library only may leave its name out.
     """
@@ -92,6 +92,11 @@ def _libraries(found: Any) -> Mapping[str, Any]:
         return {"": found}
     libraries = {name: each for name, each in found.items() if isinstance(each, Mapping)}
     return libraries or found
+
+
+def facts_of(library: Any, path: Path) -> Mapping[str, Any]:
+    """Return the images, scale factors and metadata of a library; empty ones that it lacks."""
+    return {key: _mapping(_mapping(library, path).get(key, {}), path) for key in _OF_A_LIBRARY}
 
 
 def _mapping(found: Any, path: Path) -> Mapping[str, Any]:

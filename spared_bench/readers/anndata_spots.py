@@ -64,7 +64,7 @@ def raw_slide_from(
 
     covered, repairs = under_tissue(adata.obs, tissue, path)
     adata = adata if covered.all() else adata[covered]
-    centres = _centres(adata, path)
+    centres = centres_of(adata, path)
     matrix, var = _counts(adata, layer, path)
     repairs += [] if layer else _beside(adata, matrix, path)
     stored = matrix.nnz
@@ -162,7 +162,7 @@ def _letters(name: Any) -> str:
     return re.sub(r"[\W_]+", "", str(name)).casefold()
 
 
-def _centres(adata: AnnData, path: Path) -> np.ndarray:
+def centres_of(adata: AnnData, path: Path) -> np.ndarray:
     """Return the centres of the spots, (n_spots, 2), float64."""
     if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
         shape = f", 'spatial' of shape {adata.obsm[SPATIAL].shape}" if SPATIAL in adata.obsm else ""

@@ -655,6 +655,53 @@ def test_an_anndata_without_spots_is_refused(trained_workspace, toy):
         spared_bench.predict("toy/none/linear-probe", empty, workspace=trained_workspace)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda a: a.uns["spatial"].update(is_single=np.True_), ""),  # of CELLxGENE
+        (lambda a: a.uns.update(spatial=a.uns["spatial"]["a"]), ""),  # of one library, without name
+        (lambda a: a.uns["spatial"]["a"].update(metadata="none"), ""),
+        (lambda a: a.obsm.update(spatial=a.obsm["spatial"].astype(str)), ""),
+        (lambda a: a.uns.update(spatial=[1]), "has 0 slides in uns"),
+        (lambda a: a.uns.update(spatial={"a": np.ones((2, 2))}), "is not as squidpy writes it"),
+        (lambda a: a.obsm.update(spatial=np.ones((3, 3))), "'spatial' of shape (3, 3)"),
+        (lambda a: a.obsm.update(X_spatial=a.obsm.pop("spatial")), "There is obsm['X_spatial']"),
+    ],
+)
+def test_an_anndata_is_taken_as_its_reader_takes_a_file(trained_workspace, toy, change, told):
+    _, _, image = toy
+    copy = np.asarray(Image.open(image).convert("RGB"))
+    centres = np.array([[60.0, 80.0], [100.0, 64.0], [72.0, 120.0]])
+    factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
+    values = []
+    for alter in (lambda a: None, change):
+        adata = ad.AnnData(np.zeros((3, 1), np.float32), obsm={"spatial": centres})
+        adata.uns["spatial"] = {"a": {"images": {"hires": copy}, "scalefactors": factors}}
+        alter(adata)
+        try:
+            made = spared_bench.predict("toy/none/linear-probe", adata, workspace=trained_workspace)
+            values.append(made.X)
+        except SparedBenchError as refused:
+            assert told and told in str(refused)
+    assert len(values) == (1 if told else 2)
+    np.testing.assert_array_equal(values[0], values[-1])
+
+
+def test_what_is_no_size_and_no_image_is_told(trained_workspace, toy, tmp_path):
+    _, _, image = toy
+    for size in (-1.0, np.nan, "0.5"):
+        with pytest.raises(UsageError, match="`um_per_px` must be a number, 0 where unknown"):
+            spared_bench.predict(
+                "toy/none/linear-probe", image, grid_um=100, um_per_px=size,
+                workspace=trained_workspace,
+            )  # fmt: skip
+    (tmp_path / "slide.h5ad").touch()
+    with pytest.raises(ImageError, match=r"takes `anndata\.read_h5ad\('slide\.h5ad'\)`"):
+        spared_bench.predict(
+            "toy/none/linear-probe", tmp_path / "slide.h5ad", workspace=trained_workspace
+        )
+
+
 def test_windows_in_pixels_are_of_the_full_resolution_that_an_anndata_tells(
     trained_workspace, toy, monkeypatch
 ):

@@ -10,6 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import CoordinateError, ImageError, MissingFileError, UsageError
+from spared_bench.readers import instead
 from spared_bench.readers.anndata_spots import told_array
 from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
@@ -82,6 +83,7 @@ def require_image(path: Path) -> Path:
             f" `anndata.read_h5ad({path.name!r})`; else name the image, and the places of its spots"
             " with `--spots`."
         )
+    instead.require_image(path)
     refuse_preview(path)
     return path
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spared_bench.errors import ImageError
+
 _PACKED = {
     b"\x1f\x8b": "gzip",
     b"PK\3\4": "zip",
@@ -27,6 +29,17 @@ _WORKBOOK = b"[Content_Types].xml"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _START_BYTES = 64
+
+
+def require_image(path: Path) -> None:
+    """Refuse what stands in the place of an image: packed, a web page, a pointer, nothing yet.
+
+    Raises
+    ------
+    ImageError
+    """
+    if told := instead(path):
+        raise ImageError(f"{path} is no image. {told}")
 
 
 def instead(path: Path) -> str:

@@ -103,6 +103,10 @@ def _read_file(described: Description, folder: Path, slide_id: str) -> AnnData:
             " leave it out) and add the dataset with `spared-bench data add FILE` (with"
             " `--replace`, if it is there)."
         )
+    if image is not None and image.is_file():
+        from spared_bench.readers.instead import require_image
+
+        require_image(image)
     exports = folder / _IMAGES / slide_id  # files of several slides may have one name
     if described.format == "space_ranger":
         from spared_bench.readers.space_ranger import read_space_ranger

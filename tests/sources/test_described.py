@@ -32,6 +32,7 @@ from spared_bench.errors import (
     SplitError,
     UsageError,
 )
+from spared_bench.inference.new_slide import require_image
 from spared_bench.processing.annotation import gene_table
 from spared_bench.registry import discover
 from spared_bench.sources import adding
@@ -840,6 +841,32 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_
     with pytest.raises(ImageError, match=r"Slide 'T1' .*full\.tif .* cannot be decoded at x="):
         add_description(yaml, tmp_path)
     assert not (tmp_path / "mine" / "dataset.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"II*\0"), "It is packed by gzip: unpack it"),
+        (b"PK\3\4" + bytes(40), "It is packed by zip: unpack it"),
+        (b"<!DOCTYPE html><html>Sign in</html>", "It is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "It is a pointer of Git LFS"),
+        (b"", "It is empty"),
+        (bytes(4_096), "It begins with zeros alone"),
+    ],
+    ids=["gzip", "zip", "page", "pointer", "empty", "zeros"],
+)
+def test_what_stands_in_the_place_of_an_image_is_told(tmp_path, content, told):
+    own_image(tmp_path / "T1" / "adata.h5ad", 1)
+    (tmp_path / "full.tif.gz").write_bytes(content)
+    yaml = tmp_path / "mine.yaml"
+    yaml.write_text(
+        "{name: mine, format: h5ad, organism: human, split: {train: [T1]},"
+        " slides: {T1: {path: T1/adata.h5ad, image: full.tif.gz}}}"
+    )
+    with pytest.raises(ImageError, match=rf"Slide 'T1' .*full\.tif\.gz is no image\. {told}"):
+        add_description(yaml, tmp_path)
+    with pytest.raises(ImageError, match=rf"full\.tif\.gz is no image\. {told}"):
+        require_image(tmp_path / "full.tif.gz")
 
 
 @pytest.mark.parametrize("name", ["full.tif", "full.png", "full.bmp"])

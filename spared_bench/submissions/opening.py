@@ -201,7 +201,10 @@ def _largest(name: str) -> int | None:
 
 
 def _refused(name: str, reason: str) -> SubmissionError:
-    return SubmissionError(f"The bundle is refused: its member {visible(name)!r} {reason}.")
+    return SubmissionError(
+        f"The bundle is refused: its member {visible(name)!r} {reason}. Hand in the zip as `submit"
+        " build` made it: one that was packed again is another."
+    )
 
 
 def _read(folder: Path) -> Bundle:

@@ -35,6 +35,7 @@ from spared_bench.submissions.build import build
 from spared_bench.submissions.check import check
 from spared_bench.submissions.codec import read_prediction, write_prediction
 from spared_bench.submissions.comment import comment
+from spared_bench.submissions.opening import opened
 from spared_bench.submissions.schema import read_description
 from spared_bench.submissions.truth import table_hash, truth_of
 from spared_bench.trials.cells import finished_cells
@@ -523,3 +524,14 @@ def test_a_run_of_ones_own_that_is_damaged_is_left_out(archive, run_workspace, c
     assert check(archive, lambda protocol: bench, tmp_path / "leaderboards").ok
     with pytest.raises(CorruptEntryError, match=r"predictions.npz cannot be read: it is no arch"):
         build(bench, "toy-ridge", tmp_path)
+
+
+@pytest.mark.parametrize("of_a_system", ["__MACOSX/._manifest.json", ".DS_Store", "predictions/"])
+def test_a_bundle_that_was_packed_again_is_told_as_that(archive, tmp_path, of_a_system):
+    with zipfile.ZipFile(archive) as made, zipfile.ZipFile(tmp_path / "x.zip", "w") as again:
+        for name in made.namelist():
+            again.writestr(name, made.read(name))
+        again.writestr(of_a_system, b"")
+    told = "Hand in the zip as `submit build` made it: one"
+    with pytest.raises(SubmissionError, match=told), opened(tmp_path / "x.zip"):
+        pass

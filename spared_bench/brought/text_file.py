@@ -13,8 +13,9 @@ from typing import IO
 import numpy as np
 
 from spared_bench.brought.collecting import Block, Named
-from spared_bench.brought.text_layout import Layout, fields, layout_of, separator_told
+from spared_bench.brought.text_layout import Layout, fields, layout_of
 from spared_bench.errors import SubmissionError
+from spared_bench.readers.text import separator_told
 from spared_bench.words import counted
 
 _MOST_CHARS_OF_A_LINE = 64_000_000

@@ -11,7 +11,6 @@ from spared_bench.errors import SubmissionError
 
 #: What separates values, where several could: the one that the header has most of.
 _SEPARATORS = "\t;,|"
-_TOLD = re.compile(r'"?sep=([\t;,| ])"?\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 
 
@@ -48,16 +47,6 @@ class Layout:
         if any('"' in part for part in start):
             start = fields(line, self.separator)
         return start[self.before - 1].strip() if len(start) >= self.before else ""
-
-
-def separator_told(line: str) -> str:
-    """Return the separator that a line says, as Excel reads and writes it; empty for other lines.
-
-    >>> separator_told("sep=;")
-    ';'
-    """
-    told = _TOLD.fullmatch(line)
-    return told[1] if told else ""
 
 
 def layout_of(header: str, first: str, source: str, told: str = "") -> Layout:

@@ -62,7 +62,8 @@ def _like(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _is_called(name: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(name.casefold(), pattern.casefold())
+    # macOS keeps what it knows of a file in another one, which begins so.
+    return not name.startswith("._") and fnmatch.fnmatchcase(name.casefold(), pattern.casefold())
 
 
 def _inside(folder: Path) -> list[Path]:

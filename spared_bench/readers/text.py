@@ -18,6 +18,9 @@ GZIP = b"\x1f\x8b"
 #: Not ``str.splitlines``, which also cuts at characters that stand within names.
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _QUOTES = "\"'"
+_TOLD = re.compile(r'"?sep=([\t;,| ])"?\s*', re.IGNORECASE)
+#: What a line of which every field is empty is made of.
+_NO_FIELD = re.compile(r"[\s,;\"]*")
 
 
 def read_text(path: Path, error: type[DataError], what: str) -> str:
@@ -63,11 +66,24 @@ def unpack(raw: bytes) -> bytes:
 
 
 def lines_of(text: str) -> list[str]:
-    """Return the lines of a text; empty ones at its end are nothing."""
+    """Return the lines of a text; those without a field at its end are nothing.
+
+    So is a first one by which Excel tells the separator, which the other lines show.
+    """
     lines = _LINE_END.split(text)
-    while lines and not lines[-1].strip():
+    while lines and _NO_FIELD.fullmatch(lines[-1]):
         del lines[-1]
-    return lines
+    return lines[1:] if lines and separator_told(lines[0]) else lines
+
+
+def separator_told(line: str) -> str:
+    """Return the separator that a line says, as Excel reads and writes it; empty for other lines.
+
+    >>> separator_told("sep=;")
+    ';'
+    """
+    told = _TOLD.fullmatch(line)
+    return told[1] if told else ""
 
 
 def fields_of(line: str, separator: str) -> list[str]:

@@ -960,6 +960,13 @@ def test_what_has_not_come_whole_or_is_called_otherwise_is_told_beside_the_raw(f
         read_space_ranger(folder)
 
 
+def test_what_macos_keeps_beside_a_file_is_not_taken_for_it(folder):
+    positions = folder / "spatial" / "tissue_positions.csv"
+    positions.rename(folder / "spatial" / "._tissue_positions.csv")
+    with pytest.raises(CoordinateError, match="Copy the whole `spatial` folder of Space Ranger"):
+        read_space_ranger(folder)
+
+
 @pytest.mark.parametrize("part", ["data", "indices", "indptr"])
 def test_counts_of_a_matrix_that_were_never_written_are_not_read_as_0(folder, part):
     with h5py.File(folder / "filtered_feature_bc_matrix.h5", "a") as file:

@@ -67,6 +67,10 @@ OF_TABLES = VARIANTS | {
         b"\xef\xbb\xbf" + quoted(text, separator).replace(b"\n", b"\r\n")
     ),
     "spaced": spaced,
+    "rows without a field last": lambda text, separator: (
+        text.rstrip("\n") + f"\n{separator * 5}" * 2
+    ).encode(),
+    "separator told, as by Excel": lambda text, separator: f"sep={separator}\r\n{text}".encode(),
 }
 
 
@@ -272,13 +276,13 @@ def test_fields_with_separators_and_quotes_are_one():
     assert bare('"') == '"'
 
 
-#: Without letters that nobody sees, which are in no name.
+#: Without letters that nobody sees, which are in no name; nor is one of separators alone.
 NAMES = st.text(
     st.characters(blacklist_categories=["Cc", "Cf", "Cs", "Zs", "Zl", "Zp"]).filter(
         lambda letter: not is_unseen(letter)
     ),
     min_size=1,
-)
+).filter(lambda name: name.strip(",;"))
 
 
 @given(st.lists(NAMES.filter(lambda name: not set("\"'") & set(name)), min_size=1, max_size=20))

@@ -19,6 +19,7 @@ from spared_bench.models.weights_folder import WEIGHTS_FOLDER, downloads
 from spared_bench.planning.forecast import needed_features, needed_products, open_trials
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.stored import stored_results
+from spared_bench.whereabouts import no_file
 
 #: Parameters of methods that name a network, and the network that has no weights.
 _NAMING, _NO_NETWORK = ("backbone", "encoder"), ("", "color")
@@ -233,7 +234,9 @@ def _why_not_here(network: str, weights: str, ours: bool) -> str:
         elif known is None:
             require_weights(network, weights)
     except WeightsUnavailableError as error:
-        return str(error).partition(" Three ways out:")[0]
+        told = str(error).partition(" Three ways out:")[0]
+        is_path = weights not in ("pretrained", "random")
+        return f"{told} {no_file(Path(weights).expanduser())}".rstrip() if is_path else told
     except PluginError as error:  # a library that loads it is not installed
         return str(error)
     except UsageError as error:

@@ -76,6 +76,7 @@ def test_a_name_with_a_comma_is_one_where_no_part_is_known():
         "submit build gene-mean --suite demo --conformance {}",
         "score {} -d her2st_demo --suite demo",
         "store import {}",
+        "complete her2st_demo -c graph-mae --suite demo --weights {}",
     ],
 )
 def test_a_file_that_is_not_there_is_told_as_that(tmp_path, monkeypatch, arguments, given):

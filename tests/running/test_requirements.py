@@ -54,6 +54,9 @@ def test_weights_may_be_random_or_a_file_or_in_the_folder(workspace, tmp_path, m
         check_requirements(plan_of(workspace, ["vit-b"], weights=str(tmp_path / "none.pth")))
     folder = tmp_path / "weights"
     folder.mkdir()
+    for name, told in (("weihgts/a.pth", "Did you mean 'weights'"), ("weights", "It is a folder")):
+        with pytest.raises(WeightsUnavailableError, match=told):
+            check_requirements(plan_of(workspace, ["vit-b"], weights=str(tmp_path / name)))
     save_file({"x": torch.zeros(1)}, folder / "vit_b_16.safetensors")
     monkeypatch.setenv(WEIGHTS_FOLDER, str(folder))
     network = make_bench(device="cpu").signature("predictor", "vit-b").parameters["backbone"]

@@ -25,6 +25,7 @@ from spared_bench.cli.common import (
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import TrackingError, UsageError
 from spared_bench.store.leases import leases_of
+from spared_bench.whereabouts import no_file
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -186,7 +187,9 @@ def with_weights(
 
     path = place_of_weights(weights)
     if not path.is_file():
-        raise UsageError(f"--weights must name a file that a completer saved; {path} is none.")
+        raise UsageError(
+            f"--weights must name a file that a completer saved; {path} is none. {no_file(path)}"
+        )
     trained = [name for name in completers if _takes_weights(bench, name)]
     if len(trained) != 1:
         found = ", ".join(trained) or "none"

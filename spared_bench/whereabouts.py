@@ -44,6 +44,8 @@ def no_file(path: Path) -> str:
     """
     if path.is_dir():
         return "It is a folder: name the file in it that is meant."
+    if path.exists() and not path.is_file():
+        return "It is a pipe, a socket or a device: write what comes from it into a file."
     return whereabouts(path)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 import pytest
 
-from spared_bench.whereabouts import whereabouts
+from spared_bench.errors import MissingFileError
+from spared_bench.inference.new_slide import require_image
+from spared_bench.whereabouts import no_file, whereabouts
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,11 @@ def test_letters_that_are_put_together_otherwise_are_told_apart(tmp_path, forms)
     found = whereabouts(tmp_path / asked / "outs")
     assert f"has a {'Prägung'!r} whose letters are put together otherwise ({there!a}, " in found
     assert "rename it, or copy its name." in found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_file_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "slide.tif")
+    assert no_file(tmp_path / "slide.tif").startswith("It is a pipe, a socket or a device:")
+    with pytest.raises(MissingFileError, match="It is a pipe"):
+        require_image(tmp_path / "slide.tif")

@@ -20,7 +20,7 @@ from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
 from spared_bench.readers.tissue_column import under_tissue
 from spared_bench.sources.pictures import refuse_preview
-from spared_bench.whereabouts import no_file, whereabouts
+from spared_bench.whereabouts import no_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -75,8 +75,8 @@ def require_image(path: Path) -> Path:
             f"{path} is a folder, and an image is read from one file. Name the one in it that is"
             " meant; an image in Zarr (OME-Zarr, SpatialData) is written as OME-TIFF first."
         )
-    if not path.exists():
-        raise MissingFileError(f"There is no image at {str(path)!r}. {whereabouts(path)}")
+    if not path.is_file():  # to open a pipe may wait for ever
+        raise MissingFileError(f"There is no image at {str(path)!r}. {no_file(path)}")
     if path.suffix.casefold() == ".h5ad":
         raise ImageError(
             f"{path} is AnnData, and an image is asked for. In Python, `spared_bench.predict` takes"

@@ -73,7 +73,8 @@ def require_genes(slide: AnnData) -> None:
 def require_one_organism(names: Sequence[str], organism: str) -> None:
     """Refuse genes of which a part are called as in another organism only: ``TP53`` and ``Trp53``.
 
-    Or of which parts are marked apart: ``Hs_TP53`` and ``Mm_Trp53``, ``TP53`` and ``TP53_m``.
+    In whatever capitals: some write all names small. Or of which parts are marked apart:
+    ``Hs_TP53`` and ``Mm_Trp53``, ``TP53`` and ``TP53_m``.
 
     Raises
     ------
@@ -82,10 +83,11 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
     from spared_bench.processing.annotation import TABLES, gene_names
 
     _require_one_mark(names)
-    own = gene_names(organism).symbols
+    own, own_in_any = gene_names(organism).symbols, _in_any_capitals(organism)
+    strange = [name for name in names if name not in own]
     for other in TABLES.keys() - {organism}:
-        theirs = gene_names(other).symbols
-        foreign = [name for name in names if name in theirs and name not in own]
+        theirs, theirs_in_any = gene_names(other).symbols, _in_any_capitals(other) - own_in_any
+        foreign = [n for n in strange if n in theirs or n.casefold() in theirs_in_any]
         if len(foreign) >= max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names)):
             raise CountsError(
                 f"{len(foreign)} of its {len(names)} genes are called as in {other} and not as in"
@@ -97,7 +99,9 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
 
 def _require_one_mark(names: Sequence[str]) -> None:
     """Refuse genes that are told apart by what stands before or behind names that are known."""
-    known = _known_in_any_capitals()
+    from spared_bench.processing.annotation import TABLES
+
+    known = frozenset[str]().union(*map(_in_any_capitals, TABLES))
     marked: dict[str, list[str]] = {}
     bare = 0
     for name in names:
@@ -133,12 +137,12 @@ def _mark(name: str, known: frozenset[str]) -> str:
 
 
 @cache
-def _known_in_any_capitals() -> frozenset[str]:
-    """Return the names of all genes of all organisms, by id and symbol, without capitals."""
-    from spared_bench.processing.annotation import TABLES, gene_names
+def _in_any_capitals(organism: str) -> frozenset[str]:
+    """Return the names of all genes of an organism, by id and symbol, without capitals."""
+    from spared_bench.processing.annotation import gene_names
 
-    every = (gene_names(organism) for organism in TABLES)
-    return frozenset(name.casefold() for known in every for name in known.ids | known.symbols)
+    known = gene_names(organism)
+    return frozenset(name.casefold() for name in known.ids | known.symbols)
 
 
 def _folded(name: str) -> str:

@@ -9,7 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from spared_bench.errors import CoordinateError, CountsError
-from spared_bench.processing.annotation import gene_table
+from spared_bench.processing.annotation import TABLES, gene_table
 from spared_bench.readers.anndata_file import read_anndata
 from spared_bench.readers.filled_places import require_places
 from spared_bench.sources.adding import add_description
@@ -194,6 +194,16 @@ def test_genes_that_are_marked_apart_are_refused(human, mouse, told):
         assert told in str(refused.value)
     else:
         require_one_organism(names, "human")
+
+
+@pytest.mark.parametrize("change", [str.lower, str.upper])
+@pytest.mark.parametrize("organism", ["human", "mouse"])
+def test_genes_of_two_organisms_are_refused_in_whatever_capitals(change, organism):
+    parts = {each: gene_table(each)["gene_name"].unique()[5_000:8_000] for each in TABLES}
+    names = [change(str(name)) for part in parts.values() for name in part]
+    with pytest.raises(CountsError, match=f"called as in .* and not as in {organism}"):
+        require_one_organism(sorted(set(names)), organism)
+    require_one_organism([str(name).lower() for name in parts[organism]], organism)
 
 
 def test_so_is_one_of_another_name_beside_the_positions_of_space_ranger(tmp_path):

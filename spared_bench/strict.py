@@ -23,6 +23,7 @@ MAX_BYTES = 100_000
 _GUESSED = {f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "timestamp")}
 #: What SafeLoader makes sets, pairs and bytes of: none has a place here, and a set has no order.
 _NO_LISTS = {f"tag:yaml.org,2002:{kind}" for kind in ("binary", "omap", "pairs", "set")}
+_CALLED = {type(None): "nothing", list: "a list", str: "a text"}
 _MOST_BITS = 64  # of a whole number; a longer one cannot even be printed in a message
 #: Numbers that YAML 1.1 takes for others than people do: 1_0 for 10, 010 for 8, 12:30 for 750.
 _OTHER_NUMBER = re.compile(r"[-+]?0[0-7]+|.*[_:].*")
@@ -205,9 +206,10 @@ def load_mapping(
     """
     values = _load(text, source, what, error, typed, names)
     if not isinstance(values, dict):
+        found = _CALLED.get(type(values), type(values).__name__)
         raise error(
-            f"{source} must be a YAML mapping, found {type(values).__name__}: a {what} holds"
-            " settings, NAME: VALUE in a line each. Is it another file?"
+            f"{source} must be a YAML mapping, found {found}: a {what} holds settings, NAME: VALUE"
+            f" in a line each. Is it {'empty' if values is None else 'another file'}?"
         )
     return values
 

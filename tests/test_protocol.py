@@ -62,7 +62,7 @@ def test_a_precision_is_hashed_and_one_left_open_hashes_as_before_there_was_a_ch
 
 
 def test_what_is_no_mapping_or_far_too_large_is_no_protocol():
-    with pytest.raises(ProtocolError, match="must be a YAML mapping, found list"):
+    with pytest.raises(ProtocolError, match="must be a YAML mapping, found a list"):
         parse_protocol("[1, 2]", "x")
     with pytest.raises(ProtocolError, match="larger than"):
         parse_protocol("a" * 200_000, "x")

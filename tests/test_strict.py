@@ -52,7 +52,12 @@ def test_a_mapping_is_read():
         ("a: {b: !!pairs [c: 1]}", "!!pairs is not taken"),
         ("a: !!binary aGk=", "!!binary is not taken"),
         ("!!set {a, b}", "!!set is not taken"),
-        ("- a\n", "must be a YAML mapping, found list"),
+        ("- a\n", "must be a YAML mapping, found a list"),
+        ("a", "must be a YAML mapping, found a text"),
+        (
+            "# a: 1\n",
+            "found nothing: a thing holds settings, NAME: VALUE in a line each. Is it empty?",
+        ),
         ("a" * 100_001, "is larger than 100000 bytes"),
     ],
 )

@@ -33,8 +33,9 @@ _DESCRIPTIVE = {
     "spared_bench.interfaces",
     "spared_bench.prediction",
     "spared_bench.readers.instead",
-    "spared_bench.whereabouts",
     "spared_bench.specs",
+    "spared_bench.whereabouts",
+    "spared_bench.yaml_slips",
 }
 #: Our packages import nothing else of their own. A plugin file, as ``__name__`` there says, is a
 #: module ``spared_bench_file_...``, and a stranger's package may be called so, too.

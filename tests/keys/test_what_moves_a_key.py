@@ -32,7 +32,8 @@ IMAGES = modules(
 READING = (
     modules("plugins/datasets", "her2st")
     | modules("spared_bench/data", "__init__ contract patches slides")
-    | modules("spared_bench/readers", "genes labels lattice legacy_st scale tables text")
+    | modules("spared_bench/readers", "features genes labels lattice legacy_st scale tables text")
+    | modules("spared_bench/processing", "annotation")  # of which organism a gene is
     | IMAGES
     | modules("spared_bench", "encoded unseen words")
 )

@@ -240,7 +240,7 @@ def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
         ),
         (["plan", "export", "--tasks", "2", "-o", "/none/x", "--", "--all"], "Cannot write /none"),
         (["status", "--suite", "nonesuch"], "No protocol is named 'nonesuch'"),
-        (["store", "import", "none.tar"], "There is no file none.tar"),
+        (["store", "import", "none.tar"], "There is no archive none.tar"),
         (["store", "export", "/none/here/x.tar"], "There is no folder /none/here to write"),
     ],
 )

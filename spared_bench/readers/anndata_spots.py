@@ -167,8 +167,8 @@ def centres_of(adata: AnnData, path: Path) -> np.ndarray:
     if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
         shape = f", 'spatial' of shape {adata.obsm[SPATIAL].shape}" if SPATIAL in adata.obsm else ""
         raise CoordinateError(
-            f"{path} has no spot coordinates: obsm['spatial'] must be (n_spots, 2), x and y in"
-            f" full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}{shape}."
+            f"There are no spot coordinates in {path}: obsm['spatial'] must be (n_spots, 2), x and"
+            f" y in full-resolution pixels; found obsm keys {sorted(adata.obsm.keys())}{shape}."
             f" {_maybe_there(adata)}".rstrip()
         )
     if not adata.n_obs:

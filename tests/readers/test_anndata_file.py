@@ -405,7 +405,7 @@ def test_impossible_positions_are_refused(adata, tmp_path, spoil, message):
 )
 def test_coordinates_in_another_place_are_named(adata, tmp_path, keep, advice):
     keep(adata, adata.obsm.pop("spatial"))
-    with pytest.raises(CoordinateError, match=rf"has no spot coordinates: .*{advice}"):
+    with pytest.raises(CoordinateError, match=rf"no spot coordinates in .*{advice}"):
         read_anndata(written(adata, tmp_path))
 
 

@@ -530,6 +530,24 @@ main()
     assert done.stderr.splitlines()[-1] == "Interrupted. What was finished is kept."
 
 
+def test_an_interrupt_while_the_command_is_imported_is_told_in_a_line():
+    code = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting)
+sys.argv = ["spared-bench", "status"]
+runpy.run_module("spared_bench", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "Interrupted. Nothing was begun.\n")
+
+
 def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():
     code = """
 import pickle

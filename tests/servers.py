@@ -58,6 +58,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.heads.append(self.path)
         self.do_GET()
 
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def _send(self, content, mood):
         headers = {"ETag": f'"{hashlib.md5(content).hexdigest()}"', "Accept-Ranges": "bytes"}
         if mood in ("no range", "no tag"):

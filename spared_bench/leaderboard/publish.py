@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from spared_bench.errors import WorkspaceError
+from spared_bench.errors import TrackingError, WorkspaceError
 from spared_bench.leaderboard import Extras, build
 from spared_bench.leaderboard.entries import read_entries
 from spared_bench.leaderboard.merging import without_foreign_seeds
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 Source = Literal["mlflow", "store"]
 _MOST_TOLD = 20
 _ATTEMPTS = 3  # of a build that others overtake
+_WITHOUT = "leaderboard build --from store"
 LEADERBOARDS = Path("leaderboards")  # entries of others, where the command is given
 
 
@@ -123,8 +124,19 @@ def collect(
         return list(finals_in(records, protocol, unread)), records
     from spared_bench.tracking.tracker import Tracker
 
-    logged = Tracker(workspace.root).logged(protocol or None).filled(records)
+    with _doing_without():
+        logged = Tracker(workspace.root).logged(protocol or None).filled(records)
     return logged.results, logged
+
+
+@contextmanager
+def _doing_without() -> Iterator[None]:
+    """Say of a database that cannot be read that the page can be made without it."""
+    try:
+        yield
+    except TrackingError as error:
+        way = "" if _WITHOUT in str(error) else f" `{_WITHOUT}` does without MLflow."
+        raise TrackingError(f"{error}{way}") from error
 
 
 def _untracked(
@@ -160,7 +172,8 @@ def completions(
     if source == "mlflow":
         from spared_bench.tracking.tracker import Tracker
 
-        found = Tracker(workspace.root).completion_results(protocol, unread)
+        with _doing_without():
+            found = Tracker(workspace.root).completion_results(protocol, unread)
     else:
         folder = workspace.root / "completion"
         if not folder.is_dir():

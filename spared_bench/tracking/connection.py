@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,22 @@ from spared_bench.tracking.database import (
 )
 from spared_bench.tracking.moved import artifacts_of, follow
 from spared_bench.tracking.place import another_version, problem_of
+from spared_bench.tracking.slow import told_if_slow
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENTS = "spared-bench/"
 _PAGE = 1_000  # runs asked for at once
+_REFUSES = re.compile(r"error code 40[13]\b")
+_ANONYMOUS = (
+    "Say who you are, as somebody who may write there: MLFLOW_TRACKING_USERNAME and"
+    " MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+)
+_CHECK = (
+    "Check that this place exists and can be written, and what MLFLOW_TRACKING_URI says (where it"
+    " is not set, runs go to SQLite in the workspace)."
+)
 
 
 class Connection:
@@ -105,8 +115,10 @@ class Connection:
     @contextmanager
     def explained(self, doing: str) -> Iterator[None]:
         """Raise what MLflow raises as ``TrackingError``: ``Cannot <doing> MLflow at ...``."""
+        slow = nullcontext() if is_sqlite(self.uri) else told_if_slow(self.where)
         try:
-            yield
+            with slow:
+                yield
         except SparedBenchError:
             raise
         except Exception as error:  # of MLflow, its database's library, migrations, and drivers
@@ -114,11 +126,7 @@ class Connection:
             reason += "" if reason.endswith((".", "!", "?")) else "."
             if doing == "connect to" and not _is_away(error):
                 doing = "use"
-            way = way_out(
-                error,
-                "Check that this place exists and can be written, and what MLFLOW_TRACKING_URI"
-                " says (where it is not set, runs go to SQLite in the workspace).",
-            )
+            way = _ANONYMOUS if _REFUSES.search(reason) else way_out(error, _CHECK)
             told = reason.replace(self.uri, self.where)
             raise TrackingError(f"Cannot {doing} MLflow at {self.where}: {told} {way}") from error
 
@@ -158,6 +166,7 @@ def _import_quietly() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Seven tries with doubling pauses take minutes to say that a server is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # of each: it would be two minutes
     try:
         from mlflow.tracking import MlflowClient
     except Exception as error:  # whatever its modules do when they are imported

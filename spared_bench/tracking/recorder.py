@@ -27,6 +27,10 @@ _SECONDS_BETWEEN_TRIES = 30.0
 _SECONDS_FOR_ANOTHER = 60.0
 
 
+#: A server that answers a byte at a time never makes a request fail.
+_SECONDS_AT_THE_END = 1800.0
+
+
 _WRITER = "tracking"
 
 
@@ -95,7 +99,10 @@ class Recorder:
     def finish(self, summary: Summary) -> TrackingError | None:
         """Log what is left; return what went wrong, if anything did."""
         self._offer(summary, ending=True)
-        self._thread.join()
+        self._thread.join(_SECONDS_AT_THE_END)
+        if self._thread.is_alive():  # a daemon, which ends with the command
+            minutes = round(_SECONDS_AT_THE_END / 60)
+            return TrackingError(f"MLflow has not taken all within {minutes} minutes.")
         return self._error
 
     def _offer(self, summary: Summary, *, ending: bool = False) -> None:

@@ -85,6 +85,19 @@ def test_a_server_that_stays_away_is_told_at_the_end_and_the_next_run_catches_up
     assert sorted(server.logged) == ["toy-mean", "toy-nan"]
 
 
+def test_a_server_that_never_ends_an_answer_does_not_keep_a_run_for_ever(results, monkeypatch):
+    plan, summary = results
+    server = Server(away=0)
+    monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
+    monkeypatch.setattr(recorder_module, "_SECONDS_AT_THE_END", 0.2)
+    go_on = threading.Event()
+    monkeypatch.setattr(server, "sync", lambda cells: go_on.wait(30))
+    recorder = recorder_module.Recorder(plan)
+    assert "has not taken all" in str(recorder.finish(summary))
+    go_on.set()
+    recorder._thread.join()
+
+
 def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch):
     plan, summary = results
     server = Server(away=0)

@@ -15,11 +15,15 @@ from pathlib import Path
 import pytest
 
 from spared_bench.errors import TrackingError
+from spared_bench.leaderboard.publish import collect, completions
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.store.records import Records
 from spared_bench.tracking.cells import COMPLETE
 from spared_bench.tracking.database import database_file, is_half_made
 from spared_bench.tracking.tracker import Tracker
+from spared_bench.workspace import Workspace
 from tests.board_samples import SampleCell, board_rows, demo_trials, failed, trial
+from tests.servers import serving
 from tests.tracking.test_run_record import assert_same
 
 
@@ -203,6 +207,36 @@ def test_a_place_that_cannot_be_used_is_explained_without_its_password(
     assert reason in str(caught.value)
     assert "Check that this place exists" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_keeps_one_waiting_is_named_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setattr("spared_bench.tracking.slow.SECONDS_UNTOLD", 0.1)
+    with serving() as server:
+        server.moods["/api/2.0/mlflow/experiments/search"] = ["silent"]
+        for _ in range(2):
+            with pytest.raises(TrackingError, match="timed out"):
+                Tracker(tmp_path, server.url).connect()
+    told = capsys.readouterr().err
+    assert told.count(f"Waiting for MLflow at {server.url}") == 1
+    assert "`spared-bench track sync` logs them later" in told
+
+
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_server_that_does_not_know_us_is_told_from_one_that_is_not_there(tmp_path, status):
+    with serving() as server:
+        server.moods["/api/2.0/mlflow/experiments/search"] = [status]
+        with pytest.raises(TrackingError, match=r"MLFLOW_TRACKING_USERNAME and .*_TOKEN\.$"):
+            Tracker(tmp_path, server.url).connect()
+
+
+def test_whoever_builds_a_page_is_told_how_to_do_without_a_database(tmp_path):
+    (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(TrackingError, match="`leaderboard build --from store` does without"):
+        collect(Workspace.at(tmp_path), "", "mlflow", None, Records(Workspace.at(tmp_path).store))
+    with pytest.raises(TrackingError, match="`leaderboard build --from store` does without"):
+        completions(Workspace.at(tmp_path), "", "mlflow", [])
 
 
 def test_a_damaged_database_is_explained(tmp_path):

@@ -31,6 +31,10 @@ class ImportStopped(BaseException):
     """A plugin's import tried to end the process, or does not end; no ``Exception``."""
 
 
+class TooLong(BaseException):
+    """Code of a plugin has not returned in its time; no ``Exception``, which it may catch."""
+
+
 @contextmanager
 def guarded() -> Iterator[None]:
     """Send what is printed to standard error, and take back a new folder, handler, alarm or depth.
@@ -244,6 +248,43 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
             watch.join()
 
 
+@contextmanager
+def bounded(what: str, seconds: float) -> Iterator[None]:
+    """Guard code of a plugin as ``guarded`` does, and give it up where it takes too long.
+
+    In the main thread alone: no other can be stopped. Code that cannot be stopped either ends the
+    process.
+
+    Parameters
+    ----------
+    what : str
+        The code, for what is told: ``"The reader of dataset 'x'"``.
+    seconds : float
+
+    Raises
+    ------
+    TooLong
+    """
+    with guarded():
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def stop(*_: Any) -> None:
+            raise TooLong(f"{what} has not returned within {seconds:g} s")
+
+        ended = threading.Event()
+        signal.signal(signal.SIGALRM, stop)
+        lost = f"{what} has not returned within {seconds:g} s, and cannot be stopped."
+        watch = threading.Thread(target=_stop_after, args=(seconds, ended, lost), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join()
+
+
 def _watch(name: str, ended: threading.Event, seconds: float | None) -> None:
     """Tell that an import is slow; where it has a limit, stop it, and if it does not stop, end."""
     limit = TOLD_SECONDS if seconds is None else seconds
@@ -251,13 +292,20 @@ def _watch(name: str, ended: threading.Event, seconds: float | None) -> None:
         return
     if limit > TOLD_SECONDS or seconds is None:
         _tell(f"Plugin {name} is still being imported.")
-    if seconds is None or ended.wait(limit - min(TOLD_SECONDS, limit)):
+    if seconds is not None:
+        lost = f"Plugin {name} hangs when it is imported and cannot be stopped: uninstall it."
+        _stop_after(limit - min(TOLD_SECONDS, limit), ended, lost)
+
+
+def _stop_after(seconds: float, ended: threading.Event, lost: str) -> None:
+    """Alarm the main thread until code there has ended; where it does not end, the process does."""
+    if ended.wait(seconds):
         return
     for _ in range(int(_SECONDS_TO_END / 0.5)):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
         if ended.wait(0.5):
             return
-    _tell(f"Plugin {name} hangs when it is imported and cannot be stopped: uninstall it.")
+    _tell(lost)
     _leave(70)
 
 

@@ -10,13 +10,16 @@ from spared_bench.bench import Bench
 from spared_bench.data import validate_raw_slide
 from spared_bench.data.raw_counts import require_counts
 from spared_bench.errors import ContractError, PluginError, SparedBenchError, told_with_place
-from spared_bench.guard import guarded
+from spared_bench.guard import TooLong, bounded, guarded
 from spared_bench.processing.given import has_given
 from spared_bench.registry import Registered
 from spared_bench.sources.imageless import no_images
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+#: Of a stranger's reader, for one slide: the largest take minutes.
+_SECONDS_AT_MOST = 3600.0
 
 
 def read_slide(entry: Registered, folder: Path, slide_id: str) -> AnnData:
@@ -27,29 +30,30 @@ def read_slide(entry: Registered, folder: Path, slide_id: str) -> AnnData:
     ContractError
         If that is no AnnData.
     PluginError
-        If a stranger's reader fails otherwise than by one of our errors.
+        If a stranger's reader fails otherwise than by one of our errors, or takes an hour.
     """
     from anndata import AnnData
 
     reader = entry.load()
+    whose = f"The reader of dataset {entry.spec.name!r} ({entry.spec.factory})"
     try:
-        with guarded():
+        with guarded() if entry.plugin.is_ours else bounded(whose, _SECONDS_AT_MOST):
             slide = reader(folder, slide_id)
     except (SparedBenchError, MemoryError):
         raise
+    except TooLong as error:
+        raise PluginError(f"{error}, of slide {slide_id!r}. It is given up.") from error
     except Exception as error:
         if entry.plugin.is_ours:
             raise
         raise PluginError(
-            f"The reader of dataset {entry.spec.name!r} ({entry.spec.factory}) failed on slide"
-            f" {slide_id!r}: {told_with_place(error)}."
+            f"{whose} failed on slide {slide_id!r}: {told_with_place(error)}."
         ) from error
     if not isinstance(slide, AnnData):
         lacks = " Does it lack a `return`?" if slide is None else ""
         raise ContractError(
-            f"The reader of dataset {entry.spec.name!r} ({entry.spec.factory}) returned"
-            f" {'None' if slide is None else type(slide).__name__} for slide {slide_id!r}; expected"
-            f" an AnnData.{lacks}"
+            f"{whose} returned {'None' if slide is None else type(slide).__name__} for slide"
+            f" {slide_id!r}; expected an AnnData.{lacks}"
         )
     return slide.to_memory() if slide.isbacked else slide
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from spared_bench.errors import ContractError
+from spared_bench.errors import ContractError, PluginError
 from spared_bench.registry import discover
+from spared_bench.trials import raw_slides
 from spared_bench.trials.raw_slides import read_slide
 from tests import toy_plugin
 
 PLUGIN = """
+import time
+
 import anndata as ad
 from spared_bench import DatasetSpec, SlideInfo, hookimpl
 from tests.toy_plugin import read_slide
@@ -30,10 +36,26 @@ def backed(folder, slide_id):
     return ad.read_h5ad(path, backed="r")
 
 
+def waits(folder, slide_id):
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:  # of a server that does not answer: once more
+            pass
+
+
+def insists(folder, slide_id):
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+
 @hookimpl
 def spared_bench_datasets():
     given = {"slides": (SlideInfo("one"),), "split": {"train": ("one",)}, "synthetic": True}
-    names = ("nothing", "table", "backed")
+    names = ("nothing", "table", "backed", "waits", "insists")
     return [DatasetSpec(f"reads-{name}", f"{__name__}:{name}", **given) for name in names]
 """
 
@@ -64,3 +86,26 @@ def test_a_slide_that_is_left_on_disk_is_read(entry, tmp_path):
 
     assert not slide.isbacked
     np.testing.assert_array_equal(slide.X.toarray(), expected.X.toarray())
+
+
+def test_a_reader_that_does_not_return_is_given_up(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_slides, "_SECONDS_AT_MOST", 0.2)
+    told = r"'reads-waits' .* has not returned within 0.2 s, of slide 'one'\. It is given up\.$"
+    with pytest.raises(PluginError, match=told):
+        read_slide(entry("waits"), tmp_path, "one")
+
+
+def test_a_reader_that_cannot_be_stopped_ends_its_process(entry, tmp_path):
+    code = f"""
+from pathlib import Path
+from spared_bench.registry import discover
+from spared_bench.trials import raw_slides
+raw_slides._SECONDS_AT_MOST = 0.2
+found = discover([Path({str(tmp_path / "odd_readers.py")!r})]).get("dataset", "reads-insists")
+raw_slides.read_slide(found, Path({str(tmp_path)!r}), "one")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 70
+    assert "has not returned within 0.2 s, and cannot be stopped." in done.stderr

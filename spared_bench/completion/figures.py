@@ -12,6 +12,7 @@ from spared_bench.completion.benchmark import CompletionResult, Condition, Task
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
+from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def draw_figures(
     written = []
     for name, figure in drawn.items():
         written.append(folder / f"{name}.png")
-        figure.savefig(written[-1], dpi=130)
+        save_figure(figure, written[-1], dpi=130)
     return written
 
 

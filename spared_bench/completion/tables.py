@@ -13,7 +13,7 @@ from typing import Any
 from spared_bench.completion.benchmark import CompletionResult, comparable
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
-from spared_bench.files import write_text
+from spared_bench.files import replacing, write_text
 from spared_bench.harmless import table_cell
 from spared_bench.ordinary import read_json
 from spared_bench.words import counted
@@ -184,7 +184,7 @@ def _plain(value: float) -> str:
 
 
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]) if rows else ["dataset"])
         writer.writeheader()
         writer.writerows({name: table_cell(each) for name, each in row.items()} for row in rows)

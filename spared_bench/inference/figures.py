@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots
+from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -38,7 +39,7 @@ def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: P
         name = str(prediction.var["gene_name"].iloc[column])
         axes.set_title(name, loc="left", fontweight="bold", parse_math=False)
         axes.set_axis_off()
-    figure.savefig(path, dpi=130, format="png", metadata={"Software": None})
+    save_figure(figure, path, dpi=130, metadata={"Software": None})
 
 
 def draw_taken(
@@ -77,4 +78,4 @@ def draw_taken(
     title = f"{int(taken.sum()):,} of {len(taken):,} grid points are taken; outlined: tissue"
     axes.set_title(title, loc="left")
     axes.set_axis_off()
-    figure.savefig(path, dpi=130, format="png", metadata={"Software": None})
+    save_figure(figure, path, dpi=130, metadata={"Software": None})

@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.registration import Registration
 from spared_bench.reports.drawing import frame_spots
+from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,7 +69,7 @@ def draw_aligned(
         doubt = "" if quality.good else " · IN DOUBT"
         figure.suptitle(f"{sample}: {name} on {other} ({aligned.how}) · {told}{doubt}")
         written.append(out / f"{sample}_{name}_on_{other}.png")
-        figure.savefig(written[-1], dpi=90)
+        save_figure(figure, written[-1], dpi=90)
     return written
 
 

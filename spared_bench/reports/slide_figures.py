@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import UnknownNameError
 from spared_bench.reports.drawing import draw_spots, frame_spots
+from spared_bench.reports.saved_figures import save_figure
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def draw_slides(
         title = " · ".join(part for part in (dataset, slide_id) if part)
         figure = draw_slide(slide, values[slide_id], title, colour or "total counts")
         written.append(out / f"{name}.png")
-        figure.savefig(written[-1], dpi=120, bbox_inches="tight")
+        save_figure(figure, written[-1], dpi=120, bbox_inches="tight")
     return written
 
 

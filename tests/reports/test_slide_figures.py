@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
+from matplotlib.figure import Figure
 from scipy import sparse
 
+import spared_bench
 from spared_bench.errors import UnknownNameError
 from spared_bench.reports.slide_figures import draw_slide, draw_slides, spot_values
 
@@ -36,6 +41,35 @@ def test_every_slide_becomes_a_picture(slide, tmp_path):
         with PIL.Image.open(path) as picture:
             assert min(picture.size) > 400
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+
+
+def test_a_picture_that_cannot_be_written_whole_leaves_the_one_of_before(
+    slide, tmp_path, monkeypatch
+):
+    (path,) = draw_slides({"a": slide}, tmp_path / "out")
+    before = path.read_bytes()
+
+    def fill_the_disk(_, place, **options):
+        Path(place).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", fill_the_disk)
+    with pytest.raises(OSError, match="No space"):
+        draw_slides({"a": slide}, tmp_path / "out")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_picture_for_people_is_written_in_its_place():
+    root = Path(spared_bench.__file__).parent
+    saving = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(r"\.savefig\(", path.read_text(encoding="utf-8"))
+    }
+    in_entries = {"reports/calibration.py", "reports/expression_map.py"}
+    in_memory = {"reports/dataset_figures.py", "scverse/figures.py"}
+    assert saving == {"reports/saved_figures.py", *in_entries, *in_memory}
 
 
 def test_circles_lie_on_the_image_with_the_size_of_a_spot(slide):

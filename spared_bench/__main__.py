@@ -6,22 +6,30 @@ import os
 import signal
 from typing import Any
 
+_end = os._exit  # which the command keeps from code of plugins
+
 
 def main() -> None:
-    """Run the command line, which is imported here: it can be interrupted meanwhile, too."""
+    """Run the command line, which can be interrupted while it is imported, and while it ends."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:  # else whoever began us lets us ignore it
         signal.signal(signal.SIGINT, _leave)
     from spared_bench.cli import main as run
 
     signal.signal(signal.SIGINT, handler)
-    run()
+    try:
+        run()
+    except KeyboardInterrupt:  # one more, while the command was ending for the first
+        _end(130)
+    finally:
+        if handler is signal.default_int_handler:  # nothing is left that one could stop gently
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _leave(*_: Any) -> None:
     """End at once: an exception would pass through libraries that are half imported."""
     os.write(2, b"Interrupted. Nothing was begun.\n")
-    os._exit(130)
+    _end(130)
 
 
 if __name__ == "__main__":

@@ -548,6 +548,19 @@ runpy.run_module("spared_bench", run_name="__main__")
     assert (done.returncode, done.stderr) == (130, "Interrupted. Nothing was begun.\n")
 
 
+def test_an_interrupt_while_the_command_ends_is_no_traceback():
+    code = """
+import os, runpy, signal, sys
+import spared_bench.cli
+
+spared_bench.cli.end_output = lambda: os.kill(os.getpid(), signal.SIGINT)
+sys.argv = ["spared-bench", "--version"]
+runpy.run_module("spared_bench", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():
     code = """
 import pickle

@@ -208,9 +208,10 @@ class Store:
         """Write an entry; where another process was first, its entry stays."""
         key = digest(inputs)
         final = self.folder(kind, key)
-        beside = self.root / "tmp" / f"{kind}-{key[:12]}.{stamp()}"
+        beside, root = self.root / "tmp" / f"{kind}-{key[:12]}.{stamp()}", None
         try:
             self._shared("tmp")
+            root = self.root.stat()
             beside.mkdir()
             make(beside)
             self._seal(beside, kind, inputs)
@@ -223,6 +224,12 @@ class Store:
                 if not (final / MANIFEST).is_file():
                     raise
         except (OSError, RuntimeError) as error:
+            if root is not None and not beside.is_dir() and not self._is_still(root):
+                raise WorkspaceError(
+                    f"The workspace {self.root.parent} was moved or removed while it was written"
+                    " to. Run the same command again, with `--workspace` where it is now: what was"
+                    " finished is kept there."
+                ) from error
             if not self._is_to_blame(error):
                 raise
             raise WorkspaceError(why_unwritable(self.root, error)) from error
@@ -255,6 +262,13 @@ class Store:
         for path in paths:
             with suppress(OSError):
                 path.chmod(rights if path.is_dir() else rights & 0o666)
+
+    def _is_still(self, root: os.stat_result) -> bool:
+        """Whether the folder of all entries is the one that it was."""
+        try:
+            return os.path.samestat(self.root.stat(), root)
+        except OSError:
+            return False
 
     def _is_to_blame(self, error: OSError | RuntimeError) -> bool:
         """Whether it is the workspace that takes nothing: a plugin may lack rights elsewhere."""

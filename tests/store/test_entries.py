@@ -295,6 +295,27 @@ def test_a_full_disk_is_known_from_what_libraries_make_of_it(store, error):
         store.obtain("kind", {"a": 1}, make, once=True)
 
 
+@pytest.mark.parametrize("remade", [False, True])
+def test_a_workspace_that_is_moved_meanwhile_is_no_failure_of_what_was_made(store, remade):
+    def move(folder: Path) -> None:
+        store.root.rename(store.root.with_name("moved"))
+        if remade:  # by another process of the same run
+            (store.root / "tmp").mkdir(parents=True)
+        (folder / "value").write_text("1")
+
+    with pytest.raises(WorkspaceError, match="was moved or removed while it was written to"):
+        store.write("trials", {"a": 1}, move)
+
+
+def test_a_method_that_removes_its_own_folder_fails_alone(store):
+    def remove(folder: Path) -> None:
+        shutil.rmtree(folder)
+        (folder / "value").write_text("1")
+
+    with pytest.raises(FileNotFoundError):
+        store.write("trials", {"a": 1}, remove)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
 def test_a_disk_elsewhere_that_takes_no_more_is_not_the_workspace(store, number):
     def make(folder):

@@ -21,6 +21,14 @@ _PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+)?html\b",
     re.IGNORECASE | re.DOTALL,
 )
+#: How a server's own words begin that are no page: JSON, XML, a page in UTF-16.
+_WORDS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*[<{\[]")
+#: Of files that begin otherwise.
+_NO_TEXT = re.compile(
+    r"\.(t?gz|zip|tar|bz2|xz|zst|7z|h5|h5ad|hdf5|loom|rds|parquet|np[yz]|tiff?|svs|ndpi|png|jpe?g|jp2)"
+    r"\.part$",
+    re.IGNORECASE,
+)
 _IS_PAGE = "the server answered with a web page instead of the file"
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 _LATER = {202, 408, 425, 429, 500, 502, 503, 504}
@@ -67,15 +75,21 @@ def check_file(response: Response, url: str, name: str, expected: Expected) -> N
 def refuse_page(part: Path, expected: Expected) -> None:
     """Refuse a web page that a server calls something else, such as one that asks to log in.
 
+    And words of another form, in the place of a file that is no text.
+
     Its hash would be recorded as that of the file.
     """
     if _may_be_page(part.name, expected):
         return
     with part.open("rb") as file:
-        is_page = _PAGE.match(file.read(2_000))
-    if is_page:
+        begin = file.read(2_000)
+    if _PAGE.match(begin):
         forget(part)
         raise HopelessError(_IS_PAGE)
+    if _NO_TEXT.search(part.name) and _WORDS.match(begin):
+        forget(part)
+        told = " ".join(begin.decode("utf-8", "replace").split())[:150]
+        raise HopelessError(f"the server answered with a message instead of the file: {told}")
 
 
 def _may_be_page(name: str, expected: Expected) -> bool:

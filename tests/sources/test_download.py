@@ -39,9 +39,19 @@ class Counter:
         self.came += number
 
 
-def get(folder, *urls, sha256="", size=0, recorded=False, attempts=3, meter=None, stop=None):
+def get(
+    folder,
+    *urls,
+    name="file.bin",
+    sha256="",
+    size=0,
+    recorded=False,
+    attempts=3,
+    meter=None,
+    stop=None,
+):
     policy = Policy(attempts, backoff_s=0.001, timeout_s=5, stop=stop or threading.Event())
-    target = folder / "file.bin"
+    target = folder / name
     digest = download(urls, target, Expected(sha256, size, recorded), meter or Counter(), policy)
     assert digest == hashlib.sha256(target.read_bytes()).hexdigest()
     return target.read_bytes()
@@ -184,6 +194,25 @@ def test_a_web_page_is_not_taken_for_a_file(server, tmp_path):
     with pytest.raises(DownloadError, match="a web page instead of the file"):
         get(tmp_path, server.serve("/a", b"<html>Please log in</html>", "html"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("slides.tar.gz", b'{"error": "quota exceeded"}'),
+        ("counts.h5ad", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'),
+        ("image.TIF", "<html>quota exceeded</html>".encode("utf-16")),
+    ],
+)
+def test_a_message_is_not_taken_for_a_file_that_is_no_text(server, tmp_path, name, words):
+    with pytest.raises(DownloadError, match=r"a message instead of the file: .*[{<]"):
+        get(tmp_path, server.serve("/a", words), name=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["facts.json", "slide.ome.xml", "scan.bin"])
+def test_a_file_of_text_is_no_message(server, tmp_path, name):
+    assert get(tmp_path, server.serve("/a", b'{"a": 1}'), name=name) == b'{"a": 1}'
 
 
 def test_a_host_that_is_not_there_is_named(tmp_path):

@@ -16,16 +16,22 @@ _CPUINFO = Path("/proc/cpuinfo")
 #: Instructions by which kernels are chosen, the widest first.
 _CLASSES = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 #: What makes libraries choose other kernels than the CPU's class would: oneDNN, PyTorch, MKL,
-#: OpenBLAS, NumPy, Numba. What no instruction changes (threads) is recorded beside it.
+#: OpenBLAS and its like, NumPy, Numba, the C library's own functions. What no instruction changes
+#: (threads) is recorded beside it.
 _HELD = (
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
     *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "ATEN_CPU_CAPABILITY"),
     *("MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE", "OPENBLAS_CORETYPE"),
     *("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES"),
-    *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"),
+    *("FLEXIBLAS", "BLIS_ARCH_TYPE", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES"),
+    *("NUMBA_ENABLE_AVX", "NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE"),
+    *("NUMBA_DISABLE_JIT", "GLIBC_TUNABLES"),
 )
 #: The same of a GPU: cuBLAS and cuDNN.
-_HELD_ON_GPU = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+_HELD_ON_GPU = (
+    *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+    *("TORCH_BLAS_PREFER_CUBLASLT", "DISABLE_ADDMM_CUDA_LT"),
+)
 _LONGEST = 40  # of a value that is told
 #: What CPUs call their makers. MKL takes other kernels on those of one maker than of another.
 _MAKERS = {"GenuineIntel": "Intel", "AuthenticAMD": "AMD", "HygonGenuine": "Hygon"}

@@ -68,6 +68,21 @@ def test_what_holds_libraries_to_fewer_instructions_is_told(cpu, monkeypatch):
     assert machine_class("cuda:1", "NVIDIA H100") == "NVIDIA H100 (NVIDIA_TF32_OVERRIDE=0)"
 
 
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("GLIBC_TUNABLES", "cpu"),  # without its FMA, the C library's exp has other last digits
+        ("NUMBA_OPT", "cpu"),
+        ("BLIS_ARCH_TYPE", "cpu"),
+        ("CUBLAS_WORKSPACE_CONFIG", "cuda"),
+    ],
+)
+def test_what_moves_last_digits_otherwise_is_told(cpu, monkeypatch, name, device):
+    cpu("x86_64", INTEL)
+    monkeypatch.setenv(name, "x")
+    assert machine_class(device).endswith(f" ({name}=x)")
+
+
 def test_a_gpu_whose_name_is_not_known_is_its_kind_of_device():
     assert machine_class("cuda:1") == "cuda"
     assert machine_class("mps") == "mps"

@@ -11,6 +11,7 @@ from pathlib import Path
 from spared_bench.errors import WorkspaceError
 from spared_bench.store.entries import Store
 from spared_bench.store.leases import leases_of
+from spared_bench.store.locks import let_hdf5_do_without_locks
 from spared_bench.store.processes import sweep_beside
 
 DEFAULT = "spared-bench-workspace"
@@ -47,7 +48,10 @@ class Workspace:
         data = data_dir or os.environ.get(DATA_ENVIRONMENT) or chosen / "data"
         _require_folders(chosen)
         _require_readable(chosen)
-        return cls(chosen, Path(data).expanduser().resolve())
+        found = cls(chosen, Path(data).expanduser().resolve())
+        for folder in (found.root, found.data_dir):
+            let_hdf5_do_without_locks(folder)
+        return found
 
     @property
     def store(self) -> Store:
@@ -88,6 +92,7 @@ class Workspace:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)
             probe.unlink()
+            let_hdf5_do_without_locks(self.root)
         except OSError as error:
             with suppress(OSError):
                 probe.unlink()

@@ -73,9 +73,7 @@ def complete(
     rates = parse_rates(mask_rates)
     from spared_bench.api import make_bench
     from spared_bench.bench import Limits
-    from spared_bench.completion.benchmark import conditions, measure
     from spared_bench.completion.masking import check_rule
-    from spared_bench.completion.tables import Collection, check_folder, markdown
 
     for each in rule:
         check_rule(each)
@@ -89,6 +87,10 @@ def complete(
         "limits": Limits(timeout),
     }
     bench = make_bench(protocol, parameters=parse_settings(settings), **options)
+    # HDF5, after it is known whether files lock.
+    from spared_bench.completion.benchmark import conditions, measure
+    from spared_bench.completion.tables import Collection, check_folder, markdown
+
     warn_of_quarantine(bench.registry.quarantined)
     tell_protocol(protocol, bench.protocol)
     completers = list(dict.fromkeys(completer)) or list(bench.protocol.completers)

@@ -55,9 +55,9 @@ def score(
 
     They become a row of the board, marked as brought, and `submit build METHOD` hands them in.
     """
-    from spared_bench.brought.scoring import bring
-
     bench = bench_of(protocol, [dataset], workspace, data_dir, plugin)
+    from spared_bench.brought.scoring import bring  # HDF5, after it is known whether files lock
+
     brought = bring(
         bench,
         file,

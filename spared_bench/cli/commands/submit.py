@@ -98,15 +98,17 @@ def build(
 ) -> None:
     """Make a bundle of all finished runs of a predictor: predictions, scores and hashes."""
     from spared_bench.api import make_bench
-    from spared_bench.submissions.build import build as build_bundle
-    from spared_bench.submissions.build import known_name
-    from spared_bench.submissions.names import load_key
 
     if out is not None and not out.is_dir():
         require_ending(out, ".zip", "a bundle", "Or name a folder that is there.")
     bench = make_bench(
         protocol, workspace=workspace, data_dir=data_dir, plugin_files=plugin, device="cpu"
     )
+    # HDF5, after it is known whether files lock.
+    from spared_bench.submissions.build import build as build_bundle
+    from spared_bench.submissions.build import known_name
+    from spared_bench.submissions.names import load_key
+
     warn_of_quarantine(bench.registry.quarantined)
     told = {"title": title, "authors": author, "code": code, "citation": citation}
     details = {name: value for name, value in told.items() if value}
@@ -303,6 +305,9 @@ def _bench_of(
     protocol: str, workspace: Path | None, data_dir: Path | None, plugin: list[Path]
 ) -> BenchOf:
     """Return how to make the bench of a protocol that a bundle names."""
+    from spared_bench.workspace import Workspace
+
+    Workspace.at(workspace, data_dir)  # before HDF5 is imported, as it finds whether files lock
     if plugin:  # before anything is said of the bundle
         from spared_bench.registry import discover
 

@@ -64,8 +64,11 @@ class Fingerprints:
         return digest({path.relative_to(folder).as_posix(): self.of_file(path) for path in files})
 
     def save(self) -> None:
-        """Write the memory back if anything was added; where that fails, files are read again."""
-        if self._changed:
+        """Write the memory back if anything was added; where that fails, files are read again.
+
+        It makes no folder: of a workspace that is not there, somebody asked for a plan only.
+        """
+        if self._changed and self._memory.parent.is_dir():
             with suppress(OSError):
                 write_text(self._memory, json.dumps(self._known))
             self._changed = False

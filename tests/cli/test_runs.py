@@ -122,6 +122,14 @@ def test_a_dry_run_says_what_is_shared_what_is_to_fetch_and_how_long_it_takes(wo
     assert "Without a past trial of the same method in this size here: 2 trials." in lines
 
 
+def test_a_dry_run_makes_no_workspace_and_keeps_in_one_that_is_there_what_it_has_read(tmp_path):
+    words = ["run", "-d", "her2st_demo", "-c", "median", "-p", "gene-mean", "--dry-run", "-w"]
+    assert CliRunner().invoke(app, [*words, str(tmp_path / "new")]).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+    assert CliRunner().invoke(app, [*words, str(tmp_path)]).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["fingerprints.json"]
+
+
 REFUSED = [
     (["--device", "cuda:99"], r"no GPU|There is no GPU 99"),
     (["--device", "cuda:abc"], "There is no device 'cuda:abc'"),

@@ -47,7 +47,7 @@ def test_every_study_plans_without_its_data_and_says_what_it_would_fetch(tmp_pat
     assert (told["cells"] > 0) == (name != "spared-difficulty")
     embedded = name in ("demo-augmentation", "demo-sections", "robustness", "target-matters")
     assert bool(told["downloads"]) != embedded
-    assert not (tmp_path / "w" / "store").exists()
+    assert not (tmp_path / "w").exists()
 
 
 def by_hand() -> dict[str, tuple[int, float]]:

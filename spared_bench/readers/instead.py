@@ -28,7 +28,10 @@ _STARTS = {
 _WORKBOOK = b"[Content_Types].xml"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_START_BYTES = 64
+#: The mark of DICOM, before which nothing has to stand.
+_DICOM, _BEFORE_DICOM = b"DICM", 128
+_START_BYTES = 132
+_FEWEST_ZEROS = 64
 
 
 def require_image(path: Path) -> None:
@@ -65,7 +68,9 @@ def instead(path: Path) -> str:
 def _by_its_start(start: bytes) -> str:
     if not start:
         return "It is empty: copy or fetch it again."
-    if not any(start) and len(start) == _START_BYTES:
+    if start[_BEFORE_DICOM:] == _DICOM:
+        return "It is DICOM, which no reader here knows: convert it to OME-TIFF."
+    if not any(start) and len(start) >= _FEWEST_ZEROS:
         return (
             "It begins with zeros alone, as a file does of which a copy, a download or a cloud"
             " folder has made the place and not the content: copy or fetch it again."

@@ -852,8 +852,9 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_
         (b"version https://git-lfs.github.com/spec/v1\n", "It is a pointer of Git LFS"),
         (b"", "It is empty"),
         (bytes(4_096), "It begins with zeros alone"),
+        (bytes(128) + b"DICM" + bytes(4_096), "It is DICOM, which no reader here knows"),
     ],
-    ids=["gzip", "zip", "page", "pointer", "empty", "zeros"],
+    ids=["gzip", "zip", "page", "pointer", "empty", "zeros", "dicom"],
 )
 def test_what_stands_in_the_place_of_an_image_is_told(tmp_path, content, told):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)

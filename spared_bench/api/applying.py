@@ -222,10 +222,9 @@ def predict(
         workspace = workspace or Path(run.plan.bench.settings.workspace)
         plugin_files = plugin_files or [Path(p) for p in run.plan.bench.settings.plugin_files]
         run = run.result()
-    sizes = {"grid_um": grid_um, "um_per_px": um_per_px, "spot_diameter_px": spot_diameter_px}
-    for argument, size in sizes.items():
-        if isinstance(size, str) or not 0 <= size < math.inf:
-            raise UsageError(f"`{argument}` must be a number, 0 where unknown; found {size!r}.")
+    grid_um = _size("grid_um", grid_um)
+    um_per_px = _size("um_per_px", um_per_px)
+    spot_diameter_px = _size("spot_diameter_px", spot_diameter_px)
     key = run.key if isinstance(run, TrialResult) else run
     trained = find_trained(Workspace.at(workspace).store, key)
     if not isinstance(slide, Path | str):
@@ -235,6 +234,17 @@ def predict(
         return _of_adata(trained, slide, um_per_px, spot_diameter_px, plugin_files)
     wanted, diameter = _places(trained, Path(slide), spots, grid_um, um_per_px, spot_diameter_px)
     return _applied(trained, Path(slide), wanted, plugin_files, diameter, um_per_px)
+
+
+def _size(argument: str, given: Any) -> float:
+    """Return a size that is given; 0 where it is unknown, which some write as ``None``."""
+    try:
+        size = math.nan if isinstance(given, str) else float(0 if given is None else given)
+    except (TypeError, ValueError):
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise UsageError(f"`{argument}` must be a number, 0 where unknown; found {given!r}.")
+    return size
 
 
 def _require_adata(slide: Any) -> None:
@@ -333,7 +343,8 @@ def _of_adata(
     factors, metadata = facts["scalefactors"], library.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     path = Path(str(metadata.get("source_image_path", "")))
-    um_per_px = um_per_px or float(metadata.get("um_per_px", 0.0) or 0.0)
+    if not um_per_px and (told := metadata.get("um_per_px")) is not None:
+        um_per_px = _size("um_per_px", number(told))
     names = list(map(str, adata.obs_names))
     if not names:
         raise CoordinateError("The AnnData has no spot. Expected at least one.")
@@ -346,8 +357,8 @@ def _of_adata(
     copies, untold = copies_of(facts)
     with scratch_folder() as folder:
         if path.is_file():
-            told = number(metadata.get(IMAGE_SCALE, 0.0))
-            image, scale = path, _scale_of(path, list(copies.values()), where, told)
+            ratio = number(metadata.get(IMAGE_SCALE, 0.0))
+            image, scale = path, _scale_of(path, list(copies.values()), where, ratio)
         elif copies:
             largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
             pixels, scale = np.asarray(facts["images"][largest.name]), largest.factor

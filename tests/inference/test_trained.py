@@ -661,6 +661,11 @@ def test_an_anndata_without_spots_is_refused(trained_workspace, toy):
         (lambda a: a.uns["spatial"].update(is_single=np.True_), ""),  # of CELLxGENE
         (lambda a: a.uns.update(spatial=a.uns["spatial"]["a"]), ""),  # of one library, without name
         (lambda a: a.uns["spatial"]["a"].update(metadata="none"), ""),
+        (lambda a: a.uns["spatial"]["a"].update(metadata={"um_per_px": np.array([5.0])}), ""),
+        (
+            lambda a: a.uns["spatial"]["a"].update(metadata={"um_per_px": "?"}),
+            "0 where unknown; found nan",
+        ),
         (lambda a: a.obsm.update(spatial=a.obsm["spatial"].astype(str)), ""),
         (lambda a: a.uns.update(spatial=[1]), "has 0 slides in uns"),
         (lambda a: a.uns.update(spatial={"a": np.ones((2, 2))}), "is not as squidpy writes it"),
@@ -687,9 +692,21 @@ def test_an_anndata_is_taken_as_its_reader_takes_a_file(trained_workspace, toy, 
     np.testing.assert_array_equal(values[0], values[-1])
 
 
+def test_a_size_of_none_is_unknown(trained_workspace, toy):
+    _, _, image = toy
+    made = [
+        spared_bench.predict(
+            "toy/none/linear-probe", image, spots=[(60, 80), (100, 64)], um_per_px=5.0,
+            grid_um=unknown, spot_diameter_px=unknown, workspace=trained_workspace,
+        )
+        for unknown in (0.0, None)
+    ]  # fmt: skip
+    np.testing.assert_array_equal(made[0].X, made[1].X)
+
+
 def test_what_is_no_size_and_no_image_is_told(trained_workspace, toy, tmp_path):
     _, _, image = toy
-    for size in (-1.0, np.nan, "0.5"):
+    for size in (-1.0, np.nan, "0.5", [1, 2], object()):
         with pytest.raises(UsageError, match="`um_per_px` must be a number, 0 where unknown"):
             spared_bench.predict(
                 "toy/none/linear-probe", image, grid_um=100, um_per_px=size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from typing import Any
 
 _end = os._exit  # which the command keeps from code of plugins
@@ -12,17 +13,21 @@ _end = os._exit  # which the command keeps from code of plugins
 def main() -> None:
     """Run the command line, which can be interrupted while it is imported, and while it ends."""
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:  # else whoever began us lets us ignore it
+    # Else whoever began us lets us ignore it, or handles it in another thread.
+    is_ours = handler is signal.default_int_handler
+    is_ours = is_ours and threading.current_thread() is threading.main_thread()
+    if is_ours:
         signal.signal(signal.SIGINT, _leave)
     from spared_bench.cli import main as run
 
-    signal.signal(signal.SIGINT, handler)
+    if is_ours:
+        signal.signal(signal.SIGINT, handler)
     try:
         run()
     except KeyboardInterrupt:  # one more, while the command was ending for the first
         _end(130)
     finally:
-        if handler is signal.default_int_handler:  # nothing is left that one could stop gently
+        if is_ours:  # nothing is left that one could stop gently
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -548,6 +548,20 @@ runpy.run_module("spared_bench", run_name="__main__")
     assert (done.returncode, done.stderr) == (130, "Interrupted. Nothing was begun.\n")
 
 
+def test_the_command_may_be_called_in_a_thread():
+    code = """
+import sys, threading
+from spared_bench.__main__ import main
+
+sys.argv = ["spared-bench", "--version"]
+thread = threading.Thread(target=main)
+thread.start()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.split()[0], done.stderr) == ("spared-bench", "")
+
+
 def test_an_interrupt_while_the_command_ends_is_no_traceback():
     code = """
 import os, runpy, signal, sys

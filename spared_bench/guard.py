@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from spared_bench.errors import PluginError
@@ -44,7 +45,8 @@ def guarded() -> Iterator[None]:
     the code has forked ends where it would go on as this one.
     """
     process = os.getpid()
-    folder, handlers, alarm = _folder(), _handlers(), signal.getitimer(signal.ITIMER_REAL)
+    folder, handlers = _folder(), _handlers()
+    alarm, begun = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
     depth = sys.getrecursionlimit()
     try:
         with _OUTPUT.away(), redirect_stdout(sys.stderr):
@@ -57,7 +59,8 @@ def guarded() -> Iterator[None]:
             with suppress(OSError):  # it is gone
                 os.chdir(folder)
         if threading.current_thread() is threading.main_thread():
-            signal.setitimer(signal.ITIMER_REAL, *alarm)
+            left, again = alarm[0] - (time.monotonic() - begun), alarm[1]
+            signal.setitimer(signal.ITIMER_REAL, left if left > 0 else again, again)
         for number, handler in handlers.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
@@ -229,14 +232,12 @@ def importing(name: str, seconds: float | None = IMPORT_SECONDS) -> Iterator[Non
             _leave_unless_refused(code)
         raise ImportStopped(f"it calls os._exit({code}) when it is imported")
 
-    def stop(*_: Any) -> None:
-        raise ImportStopped(f"its import takes longer than {seconds:g} s")
-
     with guarded():
+        due = threading.Event()
         if main and seconds is not None:
-            signal.signal(signal.SIGALRM, stop)
+            _stop_on_alarm(due, ImportStopped(f"its import takes longer than {seconds:g} s"))
         watch = threading.Thread(
-            target=_watch, args=(name, ended, seconds if main else None), daemon=True
+            target=_watch, args=(name, ended, due, seconds if main else None), daemon=True
         )
         watch.start()
         os._exit = refuse  # type: ignore[assignment]
@@ -270,13 +271,11 @@ def bounded(what: str, seconds: float) -> Iterator[None]:
             yield
             return
 
-        def stop(*_: Any) -> None:
-            raise TooLong(f"{what} has not returned within {seconds:g} s")
-
-        ended = threading.Event()
-        signal.signal(signal.SIGALRM, stop)
-        lost = f"{what} has not returned within {seconds:g} s, and cannot be stopped."
-        watch = threading.Thread(target=_stop_after, args=(seconds, ended, lost), daemon=True)
+        ended, due = threading.Event(), threading.Event()
+        told = f"{what} has not returned within {seconds:g} s"
+        _stop_on_alarm(due, TooLong(told))
+        lost = f"{told}, and cannot be stopped."
+        watch = threading.Thread(target=_stop_after, args=(seconds, ended, due, lost), daemon=True)
         watch.start()
         try:
             yield
@@ -285,7 +284,23 @@ def bounded(what: str, seconds: float) -> Iterator[None]:
             watch.join()
 
 
-def _watch(name: str, ended: threading.Event, seconds: float | None) -> None:
+def _stop_on_alarm(due: threading.Event, error: BaseException) -> None:
+    """Raise an error at an alarm once it is due; other alarms are of whoever was there before."""
+    theirs = signal.getsignal(signal.SIGALRM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if due.is_set():
+            raise error
+        if callable(theirs):
+            theirs(number, frame)
+        elif theirs == signal.SIG_DFL:  # which ends the process
+            signal.signal(number, theirs)
+            os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGALRM, stop)
+
+
+def _watch(name: str, ended: threading.Event, due: threading.Event, seconds: float | None) -> None:
     """Tell that an import is slow; where it has a limit, stop it, and if it does not stop, end."""
     limit = TOLD_SECONDS if seconds is None else seconds
     if ended.wait(min(TOLD_SECONDS, limit)):
@@ -294,13 +309,14 @@ def _watch(name: str, ended: threading.Event, seconds: float | None) -> None:
         _tell(f"Plugin {name} is still being imported.")
     if seconds is not None:
         lost = f"Plugin {name} hangs when it is imported and cannot be stopped: uninstall it."
-        _stop_after(limit - min(TOLD_SECONDS, limit), ended, lost)
+        _stop_after(limit - min(TOLD_SECONDS, limit), ended, due, lost)
 
 
-def _stop_after(seconds: float, ended: threading.Event, lost: str) -> None:
+def _stop_after(seconds: float, ended: threading.Event, due: threading.Event, lost: str) -> None:
     """Alarm the main thread until code there has ended; where it does not end, the process does."""
     if ended.wait(seconds):
         return
+    due.set()
     for _ in range(int(_SECONDS_TO_END / 0.5)):
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
         if ended.wait(0.5):

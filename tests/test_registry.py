@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
@@ -661,6 +662,19 @@ def test_a_child_that_a_plugin_forks_may_leave_and_a_kept_exit_works_later(tmp_p
         "m = sys.modules['spared_bench_file_forks']; assert not r.quarantined; m.kept(m.code)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7
+
+
+def test_the_time_in_a_plugin_counts_to_an_alarm_that_was_set_before():
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 60.0)
+        with guarded():
+            time.sleep(0.2)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 59.8
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_threads_that_run_plugins_at_once_give_the_output_back(capfd):

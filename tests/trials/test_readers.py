@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -44,6 +46,11 @@ def waits(folder, slide_id):
             pass
 
 
+def naps(folder, slide_id):
+    time.sleep(0.5)
+    return read_slide(folder, slide_id)
+
+
 def insists(folder, slide_id):
     while True:
         try:
@@ -55,7 +62,7 @@ def insists(folder, slide_id):
 @hookimpl
 def spared_bench_datasets():
     given = {"slides": (SlideInfo("one"),), "split": {"train": ("one",)}, "synthetic": True}
-    names = ("nothing", "table", "backed", "waits", "insists")
+    names = ("nothing", "table", "backed", "waits", "naps", "insists")
     return [DatasetSpec(f"reads-{name}", f"{__name__}:{name}", **given) for name in names]
 """
 
@@ -93,6 +100,21 @@ def test_a_reader_that_does_not_return_is_given_up(entry, tmp_path, monkeypatch)
     told = r"'reads-waits' .* has not returned within 0.2 s, of slide 'one'\. It is given up\.$"
     with pytest.raises(PluginError, match=told):
         read_slide(entry("waits"), tmp_path, "one")
+
+
+def test_an_alarm_of_whoever_asks_for_a_slide_is_theirs(entry, tmp_path):
+    """As pytest-timeout and deadlines of scripts set one."""
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append("theirs"))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        slide = read_slide(entry("naps"), tmp_path, "one")
+        time.sleep(0.2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert slide.n_obs
+    assert rung == ["theirs"]
 
 
 def test_a_reader_that_cannot_be_stopped_ends_its_process(entry, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from contextlib import suppress
@@ -47,6 +48,19 @@ def no_file(path: Path) -> str:
     if path.exists() and not path.is_file():
         return "It is a pipe, a socket or a device: write what comes from it into a file."
     return whereabouts(path)
+
+
+def shut(path: Path) -> Path:
+    """Return the folder on the way to a path that may not be entered; the path where all may be.
+
+    Parameters
+    ----------
+    path : Path
+        Which may not be read or written.
+    """
+    on_the_way = reversed(path.absolute().parents)
+    closed = (each for each in on_the_way if each.is_dir() and not os.access(each, os.X_OK))
+    return next(closed, path)
 
 
 def _first_lacking(path: Path) -> str:

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import traceback
+from pathlib import Path
 
 import typer
 
@@ -21,6 +22,7 @@ from spared_bench.guard import end_despite_threads, end_output, nobody_reads, re
 from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
 from spared_bench.store.disk import why_not_written
+from spared_bench.whereabouts import shut
 
 app = typer.Typer(
     name="spared-bench",
@@ -122,7 +124,7 @@ def main() -> None:
     except SparedBenchError as error:
         sys.exit(fail(error))
     except PermissionError as error:
-        named = error.filename or "A file"
+        named = shut(Path(error.filename)) if error.filename else "A file"
         told = f"{named} may not be read or written: {error.strerror or error}."
         sys.exit(fail(UsageError(f"{told} Change its permissions, or ask its owner to.")))
     except KeyboardInterrupt:

@@ -250,6 +250,8 @@ def _read_mtx(folder: Path, organism: str) -> FeatureMatrix:
         raise MissingFileError(
             f"{wanted} is missing. {hint or f'Copy the whole folder {_MTX} of Space Ranger.'}"
         ) from error
+    except PermissionError:  # nothing is wrong with the file
+        raise
     except (OSError, EOFError, ValueError, IndexError, OverflowError, zlib.error) as error:
         raise _damaged(folder, error) from error
     chosen = choose_genes(

@@ -53,6 +53,8 @@ def read_text(path: Path, error: type[DataError], what: str) -> str:
             f"The {what} {path} is no text in UTF-8 or UTF-16: {problem.reason} at byte"
             f" {problem.start}. Save it again as UTF-8."
         ) from problem
+    except PermissionError:  # nothing is wrong with the file
+        raise
     except (OSError, EOFError, zlib.error) as problem:
         raise error(
             f"The {what} {path} cannot be read: {problem}. It is damaged or incomplete; copy or"

@@ -51,7 +51,7 @@ def added(tmp_path_factory) -> Path:
         ("w/store/checks", "status", "{} may not be read, so what was stored there is not"),
         ("slides/T1", "data verify mine", "{}, of slide 'T1': it may not be read."),
         ("slides/T1/spatial", "data verify mine", "{}, of slide 'T1': it may not be read."),
-        ("slides/T1", "data show mine --raw --out out", "{}/"),
+        ("slides/T1", "data show mine --raw --out out", "{} may not be read or written"),
     ],
 )
 def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told):
@@ -65,6 +65,19 @@ def test_a_folder_that_may_not_be_read_is_no_empty_one(added, shut, words, told)
     assert "Traceback" not in output
     assert (status == 0) == (shut == "w/data/mine")  # other datasets are listed
     assert "permissions" in output
+
+
+@pytest.mark.parametrize("name", ["tissue_positions.csv", "scalefactors_json.json"])
+def test_a_file_that_may_not_be_read_is_not_told_to_be_damaged(added, name):
+    file = added / "slides/T1/spatial" / name
+    file.chmod(0)
+    try:
+        status, output = spared_bench("data", "show", "mine", "--raw", "-w", added / "w")
+    finally:
+        file.chmod(0o644)
+    assert status == 2
+    assert f"{file} may not be read or written: Permission denied. Change its perm" in output
+    assert "damaged" not in output
 
 
 @pytest.mark.parametrize("words", ["status", "data prepare toy", "store verify"])

@@ -112,15 +112,15 @@ def _require_folders(root: Path) -> None:
     kinds: list[Path] = []
     with suppress(OSError):  # what has a dot in its name is no kind of entries: .DS_Store
         kinds = [store / name for name in sorted(os.listdir(store)) if "." not in name]  # noqa: PTH208
-    # Of the workspace itself, `make_writable` and `doctor` say it.
-    for path in (root / "logs", store, *kinds, store / "leases" / "owners"):
+    for path in (root, root / "logs", store, *kinds, store / "leases" / "owners"):
         _require_folder(path)
 
 
 def _require_folder(path: Path) -> None:
-    if os.path.lexists(path) and not path.is_dir():
+    there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not there.is_dir():
         raise WorkspaceError(
-            f"{path} is no folder, and a workspace has one there. Move it away, or mount what"
+            f"{there} is no folder, and a workspace has one there. Move it away, or mount what"
             " it leads to if it is a link; or choose another workspace with `--workspace DIR`."
         )
 

@@ -175,4 +175,4 @@ def test_a_workspace_that_is_a_file_is_told_of(tmp_path, quick):
     place.write_text("")
     done = run("-w", place)
     assert done.exit_code == 1
-    assert "problem disk" in " ".join(done.stdout.split())
+    assert f"{place} is no folder, and a workspace has one there" in str(done.exception)

@@ -157,9 +157,20 @@ def test_a_command_whose_folder_was_taken_away_says_so(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("words", ["data prepare planted", "run --suite demo -d planted"])
-def test_a_file_in_the_place_of_the_workspace_is_named(tmp_path, words):
+@pytest.mark.parametrize(
+    "words",
+    [
+        "data prepare planted",
+        "run --suite demo -d planted",
+        "status",
+        "track sync",
+        "store verify",
+        "leaderboard build",
+    ],
+)
+@pytest.mark.parametrize("within", ["", "sub/folder"])
+def test_a_file_in_the_place_of_the_workspace_is_named(tmp_path, words, within):
     (tmp_path / "w").write_text("x")
-    status, output = spared_bench(*words.split(), "-w", tmp_path / "w")
+    status, output = spared_bench(*words.split(), "-w", tmp_path / "w" / within)
     assert status == 1
     assert f"{tmp_path / 'w'} is no folder, and a workspace has one there. Move it away" in output

@@ -304,5 +304,5 @@ def test_an_unwritable_workspace_is_a_message_and_not_a_traceback(tmp_path):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("WorkspaceError: Cannot write to the workspace")
+    assert done.stderr.startswith(f"WorkspaceError: {blocked} is no folder")
     assert "Traceback" not in done.stderr

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from spared_bench.api.given import name_of
 from spared_bench.api.plans import select
 from spared_bench.api.readable import Readable
 from spared_bench.data import SPATIAL
-from spared_bench.errors import CoordinateError, ImageError, PluginError, UsageError
+from spared_bench.errors import CoordinateError, DataError, ImageError, PluginError, UsageError
 from spared_bench.planning.plan import Plan
 from spared_bench.protocol import Protocol
 from spared_bench.results import TrialResult
@@ -359,10 +360,12 @@ def _of_adata(
         if path.is_file():
             ratio = number(metadata.get(IMAGE_SCALE, 0.0))
             image, scale = path, _scale_of(path, list(copies.values()), where, ratio)
+            called = str(path)
         elif copies:
             largest = max(copies.values(), key=lambda copy: copy.width * copy.height)
             pixels, scale = np.asarray(facts["images"][largest.name]), largest.factor
             image, _ = keep_image(pixels, folder, largest.name, where)
+            called = f"{largest.name!r} in {where}"
         else:
             raise ImageError(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
@@ -370,10 +373,20 @@ def _of_adata(
             )
         wanted = Spots(names, centres, array)
         sizes = diameter, um_per_px, scale
-        made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
+        with _telling(image, called):
+            made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
     if image != path or scale != 1:
         made.uns[SPATIAL] = {str(name) or image.stem: library}
     return made
+
+
+@contextmanager
+def _telling(image: Path, called: str) -> Iterator[None]:
+    """Call an image in errors as people know it: what it is kept in is gone when they read them."""
+    try:
+        yield
+    except DataError as error:
+        raise type(error)(str(error).replace(str(image), called)) from error
 
 
 def _scale_of(image: Path, copies: Sequence[ImageCopy], where: Path, told: float) -> float:

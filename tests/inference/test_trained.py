@@ -692,6 +692,16 @@ def test_an_anndata_is_taken_as_its_reader_takes_a_file(trained_workspace, toy, 
     np.testing.assert_array_equal(values[0], values[-1])
 
 
+def test_an_image_in_an_anndata_is_called_as_it_is_there(trained_workspace, toy):
+    factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
+    images = {"hires": np.full((9, 9, 3), 200, np.uint8)}
+    adata = ad.AnnData(np.zeros((1, 1), np.float32), obsm={"spatial": np.array([[60.0, 80.0]])})
+    adata.uns["spatial"] = {"a": {"images": images, "scalefactors": factors}}
+    told = r"outside the image 'hires' in uns\['spatial'\] of the AnnData, which is 9 x 9 pixels"
+    with pytest.raises(CoordinateError, match=told):
+        spared_bench.predict("toy/none/linear-probe", adata, workspace=trained_workspace)
+
+
 def test_a_size_of_none_is_unknown(trained_workspace, toy):
     _, _, image = toy
     made = [

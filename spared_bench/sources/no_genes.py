@@ -86,15 +86,23 @@ def require_one_organism(names: Sequence[str], organism: str) -> None:
     own, own_in_any = gene_names(organism).symbols, _in_any_capitals(organism)
     strange = [name for name in names if name not in own]
     for other in TABLES.keys() - {organism}:
-        theirs, theirs_in_any = gene_names(other).symbols, _in_any_capitals(other) - own_in_any
-        foreign = [n for n in strange if n in theirs or n.casefold() in theirs_in_any]
-        if len(foreign) >= max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names)):
-            raise CountsError(
-                f"{len(foreign)} of its {len(names)} genes are called as in {other} and not as in"
-                f" {organism} ({foreign[0]!r}, for example): its counts are of two genomes, and"
-                " those of the other would be counted to the depth of spots. Leave them out, or"
-                " give a matrix with ids of Ensembl, or with the genome before each name."
-            )
+        theirs, in_any = gene_names(other).symbols, _in_any_capitals(other)
+        theirs_alone, own_alone = in_any - own_in_any, own_in_any - in_any
+        foreign = [n for n in strange if n in theirs or n.casefold() in theirs_alone]
+        least = max(_FEWEST_OF_ANOTHER, _LEAST_OF_ANOTHER * len(names))
+        if len(foreign) < least:
+            continue
+        told = (
+            f"{len(foreign)} of its {len(names)} genes are called as in {other} and not as in"
+            f" {organism} ({foreign[0]!r}, for example)"
+        )
+        if not any((n in own and n not in theirs) or n.casefold() in own_alone for n in names):
+            raise CountsError(f"{told}, and none the other way: correct `organism`.")
+        raise CountsError(
+            f"{told}: its counts are of two genomes, and those of the other would be counted to the"
+            " depth of spots. Leave them out, or give a matrix with ids of Ensembl, or with the"
+            " genome before each name."
+        )
 
 
 def _require_one_mark(names: Sequence[str]) -> None:

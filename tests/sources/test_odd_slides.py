@@ -206,6 +206,15 @@ def test_genes_of_two_organisms_are_refused_in_whatever_capitals(change, organis
     require_one_organism([str(name).lower() for name in parts[organism]], organism)
 
 
+@pytest.mark.parametrize(("organism", "declared"), [("human", "mouse"), ("mouse", "human")])
+def test_genes_of_one_organism_declared_as_another_are_not_called_two(organism, declared):
+    names = [str(name).lower() for name in gene_table(organism)["gene_name"].unique()[:300]]
+    others = {name.lower() for name in gene_table(declared)["gene_name"].astype(str)}
+    names = [*sorted(set(names) - others), "actb", "gapdh"]
+    with pytest.raises(CountsError, match="and none the other way: correct `organism`"):
+        require_one_organism(names, declared)
+
+
 def test_so_is_one_of_another_name_beside_the_positions_of_space_ranger(tmp_path):
     spatial = made_slides.space_ranger(tmp_path / "T1") / "spatial"
     (spatial / "tissue_hires_image.png").rename(spatial / "my_image.png")

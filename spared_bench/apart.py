@@ -123,6 +123,7 @@ def how_ended(code: int) -> str:
     if code < 0:
         with suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
+        return f"was killed by signal {-code}"  # most of those of real time have no name
     return f"ended with status {code}"
 
 

@@ -73,6 +73,61 @@ class WritesAnywhere(Mean):
                     os.write(number, b"\n\xff\n" + b"[" * 2000 + b"\n{}\n1\n")
 
 
+def tell(**message):
+    """Tell of this job as its worker would, by what a method finds in its process."""
+    frame = sys._getframe()
+    while not hasattr(frame.f_locals.get("answers"), "token"):
+        frame = frame.f_back
+    frame.f_locals["answers"].tell(**message)
+
+
+class DiesOfARareSignal(Mean):
+    """Ends by a signal that Python has no name for."""
+
+    def fit(self, train, val, context):
+        os.kill(os.getpid(), 40)
+
+
+class SaysItDied(Mean):
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        tell(type="died", code=-1000)
+
+
+class SaysItEnded(Mean):
+    """Tells of its end, and does not end."""
+
+    def fit(self, train, val, context):
+        result = {"result": None, "overhead": 0.0}
+        tell(type="done", status="error", message="forged", traceback="", **result)
+        tell(type="ended", code=77)
+        time.sleep(600)
+
+
+class SaysManyThings(Mean):
+    """Tells of progress in words, without end, and in a line that is longer than any."""
+
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        for values in ({"loss": "small"}, {"loss": None}, {"loss": 10**400}, {"loss": [1.0]}):
+            tell(type="progress", step=1, values=values)
+        for step in range(20_000):
+            tell(type="progress", step=step, values={"loss": 1.0})
+        tell(type="progress", step=1, values={"x" * 50_000_000: 1.0})
+
+
+class SaysItIsAnother(Mean):
+    """Tells of a failure in the name of another method."""
+
+    def fit(self, train, val, context):
+        frame = sys._getframe()
+        while "blank" not in frame.f_locals:
+            frame = frame.f_back
+        result = frame.f_locals["blank"].as_dict() | {"predictor": "odd-mean"}
+        tell(type="done", status="ok", message="", traceback="", result=result, overhead=0.0)
+        os._exit(77)
+
+
 class StopsItsWorker(Mean):
     """Stops the process that would tell of its end."""
 

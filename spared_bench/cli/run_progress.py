@@ -203,7 +203,8 @@ class LiveWatcher(LineWatcher):
         super().progress(job, step, values)
         told = " ".join(f"{name} {value:.3f}" for name, value in values.items())
         if job.key in self._running:
-            self._running[job.key] = (job, f"step {step} {told}", self._running[job.key][2])
+            shown = harmless(f"step {step} {told}")
+            self._running[job.key] = (job, shown, self._running[job.key][2])
 
     def finished(self, outcome: Outcome) -> None:
         """Free its row; write a line if it went wrong."""

@@ -14,10 +14,12 @@ import secrets
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from spared_bench.apart import how_ended
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
 from spared_bench.executors.worker_process import WorkerProcess, kill, start_worker
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 _TAIL_CHARS = 8_000  # of a worker's log, that are told of a job it died in
 _READ_BYTES = 64 * 1024
 _MOST_LOG_BYTES = 64 * 2**20
+_MOST_LETTERS = 16 * 2**20  # of a message
+_MOST_WAITING = 1_000  # messages that nobody has read yet
 _LAST_WORDS_SECONDS = 2.0  # for what a process said before it ended
 #: In which a worker says that its child was ended; it takes half of it to end what that one left.
 _SILENT_SECONDS = 20.0
@@ -123,12 +127,15 @@ class Slot:
             pass  # It has died: the listener tells.
 
     def _listen(self, inbox: Inbox) -> None:
-        for line in self._process.stdout:
+        for line in lines_of(self._process.stdout):
             try:
                 message = json.loads(line)
             except (ValueError, RecursionError):  # half a line of a child that was killed
                 continue
-            if self._is_of_this_job(message):
+            # What is only looked at waits for nobody: a method may tell more than is ever read.
+            if self._is_of_this_job(message) and not (
+                message["type"] == "progress" and inbox.qsize() > _MOST_WAITING
+            ):
                 inbox.put((self, message))
 
     def _is_of_this_job(self, message: Any) -> bool:
@@ -222,7 +229,7 @@ class Slot:
         message : dict or None
             From the inbox; ``None``: the process has ended.
         """
-        job, kind = self.job, None if message is None else message["type"]
+        job, kind = self.job, None if message is None else self._kind_of(message)
         if kind == "refused" and message is not None:
             self._refused = message["message"]
         elif kind == "ready":
@@ -250,6 +257,15 @@ class Slot:
         # What another process took is no reason to train in other parts: first, it is tried again.
         status = "out_of_memory" if lacked and job.attempt >= RETRIES["killed"] else "killed"
         return Outcome(job, status, _how_it_ended(code, lacked), self._log_tail())
+
+    def _kind_of(self, message: dict[str, Any]) -> str:
+        """Return the type of a message; a method may say that its process ended, and go on.
+
+        A worker says so when the process is gone.
+        """
+        kind = str(message["type"])
+        early = kind in ("ended", "died") and self._child and _is_there(self._child)
+        return "too early" if early else kind
 
     def _log_tail(self) -> str:
         try:
@@ -284,9 +300,27 @@ def environment(limits: Limits, number: int) -> dict[str, str]:
 def is_message(values: Any) -> bool:
     """Whether these are the parts of a message of its type."""
     holds = _HOLDS.get(str(values.get("type"))) if isinstance(values, dict) else None
-    return holds is not None and all(
-        isinstance(values.get(name), kind) for name, kind in holds.items()
-    )
+    if holds is None or not all(isinstance(values.get(name), kind) for name, kind in holds.items()):
+        return False
+    numbers = values["values"].values() if values["type"] == "progress" else ()
+    return all(isinstance(number, float) for number in numbers)
+
+
+def lines_of(stream: IO[str], most: int = _MOST_LETTERS) -> Iterator[str]:
+    """Yield the lines of a stream that are not too long: a method may write one without end."""
+    begins = True
+    while part := stream.readline(most):
+        ends = part.endswith("\n")
+        if begins and ends:
+            yield part
+        begins = ends
+
+
+def _is_there(pid: int) -> bool:
+    with suppress(OSError):
+        os.kill(pid, 0)
+        return True
+    return False
 
 
 def _told(job: Job, message: dict[str, Any]) -> Outcome:
@@ -324,9 +358,7 @@ def _how_it_ended(code: int | None, lacked_memory: bool) -> str:
             "The system ended its process for want of memory. Use fewer `--workers`, or settings"
             " of the method that need less; what else runs on the machine counts, too."
         )
-    how = "ended" if code is None else f"ended with status {code}"
-    if code is not None and code < 0:
-        how = f"was killed by {signal.Signals(-code).name}"
+    how = "ended" if code is None else how_ended(code)
     return (
         f"The process {how} in the middle of this job. If it was the system, for want of memory,"
         " use fewer `--workers`. Its last output is in the traceback (`spared-bench status --why`)."

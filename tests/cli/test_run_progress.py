@@ -55,6 +55,14 @@ def test_names_with_brackets_are_shown_as_they_are():
     assert "[red]toy[/red]" in shown(watcher)[0]
 
 
+def test_names_of_what_is_measured_are_no_orders_to_the_terminal():
+    watcher = LiveWatcher(Console(file=io.StringIO(), force_terminal=True, width=200))
+    watcher.started(JOBS[0])
+    watcher.progress(JOBS[0], 1, {"\x1b[2Jmse": 0.5, "\x1b]8;;http://x\x07a\u202eb": 1.0})
+    line = shown(watcher)[0]
+    assert "step 1 \ufffd[2Jmse 0.500 \ufffd]8;;http://x\ufffda\ufffdb 1.000" in line
+
+
 @pytest.mark.parametrize("kind", get_args(JobKind))
 def test_a_job_of_any_kind_that_fails_has_its_line_and_none_ends_the_run(kind):
     console = Console(file=io.StringIO(), width=100)

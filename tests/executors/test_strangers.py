@@ -76,6 +76,40 @@ def test_what_a_process_tells_that_cannot_be_read_costs_its_own_trial_alone(work
     assert found["odd-mean"].ok
 
 
+def test_what_a_process_tells_in_its_workers_or_anothers_name_is_not_believed(workspace):
+    odd = ["odd-saysitdied", "odd-saysitended", "odd-saysitisanother", "odd-diesofararesignal"]
+    found = run_all(
+        workspace, ["toy"], ["none"], [*odd, "odd-mean"], workers=1, limits=Limits(timeout=5)
+    )
+    assert [each.predictor for each in found] == [*odd, "odd-mean"]
+    assert [each.status for each in found] == ["ok", "timeout", "error", "killed", "ok"]
+    assert "says otherwise than was planned (predictor)" in found[2].message
+    assert "was killed by signal 40" in found[3].message
+
+
+class Told:
+    """Stands for a terminal, and for one who looks at every step."""
+
+    def __init__(self):
+        self.values, self.steps = {}, 0
+
+    def progress(self, job, step, values):
+        self.steps += 1
+        for name, value in values.items():
+            self.values[name[:80]] = f"{value:.3f}"
+
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+def test_what_a_process_tells_without_end_or_in_words_is_not_listened_to(workspace):
+    told = Told()
+    found = run(workspace, ["odd-saysmanythings", "odd-mean"], workers=1, watcher=told)
+    assert found["odd-saysmanythings"].ok
+    assert found["odd-mean"].ok
+    assert told.values == {"loss": "1.000"}
+
+
 @pytest.mark.parametrize("way", ["inline", "shared"])
 def test_what_a_method_sets_for_its_process_does_not_reach_the_next(workspace, way):
     here, errors = Path.cwd(), np.geterr()

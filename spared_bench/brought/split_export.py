@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ from spared_bench.trials.raw_slides import read_raw_slides, without_image
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+
+#: What is being moved into its place, so that a move that was not ended can be undone.
+_PARTS = ".parts"
 
 
 @dataclass(frozen=True)
@@ -74,18 +79,32 @@ def export_split(
         raise UsageError(f"{dataset!r} stands for {len(folds)} folds; name one, as {folds[0]!r}.")
     name = bench.registry.canonical("dataset", folds[0])
     for left in filter(is_orphan, folder.glob(".export.*")):  # of one that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        _take_away(left)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"{folder} holds something already. Name a new or an empty folder.")
     bench.workspace.make_writable()
     beside = folder / f".export.{stamp()}"
     try:
         made = _write(bench, name, beside, patches=patches, images=images)
-        for path in sorted(beside.iterdir()):
-            path.rename(folder / path.name)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        parts = sorted(path.name for path in beside.iterdir())
+        write_text(beside / _PARTS, "\n".join(parts), sync=False)
+        for name in parts:
+            (beside / name).rename(folder / name)
+    except BaseException:
+        _take_away(beside)
+        raise
+    shutil.rmtree(beside, ignore_errors=True)
     return replace(made, folder=folder)
+
+
+def _take_away(beside: Path) -> None:
+    """Remove an export that was not ended, and what of it was in its place already."""
+    with suppress(OSError, ValueError):  # it had moved nothing yet
+        for name in (beside / _PARTS).read_text(encoding="utf-8").splitlines():
+            moved = beside.parent / Path(name).name
+            if moved.parent == beside.parent and not (beside / moved.name).exists():
+                shutil.rmtree(moved) if moved.is_dir() else moved.unlink(missing_ok=True)
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write(bench: Bench, name: str, folder: Path, *, patches: bool, images: bool) -> Exported:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -256,6 +258,37 @@ def test_an_export_that_does_not_end_leaves_nothing_and_what_was_killed_is_taken
     assert made.folder == folder
     names = {"README.md", "genes.csv", "patches", "protocol.yaml", "split.json", "spots.csv"}
     assert {path.name for path in folder.iterdir()} == names | set(made.slides)
+
+
+def test_an_export_that_was_ended_while_it_moved_into_its_place_can_be_made_again(
+    bench, tmp_path, monkeypatch
+):
+    from spared_bench.brought import split_export
+
+    folder, rename = tmp_path / "split", Path.rename
+    left = []
+
+    def ends(path, target):
+        if path.name == "protocol.yaml":
+            left.append(shutil.copytree(folder, tmp_path / "killed"))  # as a kill would leave it
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", ends)
+        split_export.export_split(bench, "toy", folder)
+    assert list(folder.iterdir()) == []
+    (killed,) = left
+    assert (killed / "README.md").exists()
+    (killed / "mine.txt").write_text("of somebody else")
+    monkeypatch.setattr(split_export, "is_orphan", lambda path: True)
+    with pytest.raises(UsageError, match="holds something already"):
+        split_export.export_split(bench, "toy", killed)
+    assert [path.name for path in killed.iterdir()] == ["mine.txt"]
+    (killed / "mine.txt").unlink()
+    made = split_export.export_split(bench, "toy", killed)
+    assert {path.name for path in killed.iterdir()} > {"README.md", *made.slides}
+    assert not list(killed.glob(".*"))
 
 
 def test_a_strangers_metric_that_raises_costs_no_other_score_and_is_named(

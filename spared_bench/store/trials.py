@@ -190,10 +190,11 @@ def read_cell(path: Path) -> dict[str, Any] | None:
     try:
         record = read_json(path)
         names, keys = record["cell"], [record["final"], *record["search"]]
-        dataset, seed = names[:4], names[4]
-        texts = [*dataset, record["scores"], record["figures"], *keys]
+        named, seed = names[:4], names[4]
+        texts = [*named, record["scores"], record["figures"], *keys]
         sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
         sound = sound and all(key.isalnum() for key in keys)
+        sound = sound and all(name.isprintable() for name in named)  # none is a terminal's order
         sound = sound and isinstance(record.get(BY_HAND, {}), dict)
         sound = sound and type(record.get(WRITTEN, 0)) is int
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):

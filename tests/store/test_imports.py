@@ -21,7 +21,7 @@ from spared_bench.leaderboard.publish import build_leaderboard
 from spared_bench.results import IMPORTED, TrialScores
 from spared_bench.store.archives import export, import_archive
 from spared_bench.store.entries import Store
-from spared_bench.store.trials import read_trial
+from spared_bench.store.trials import read_cell, read_trial
 from spared_bench.submissions.add import unreproduced
 from spared_bench.trials.cells import finished_cells
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -527,6 +527,22 @@ def test_a_record_that_comes_chooses_no_result_of_this_workspace(
     import_archive(store, packed(tmp_path / "edited", tmp_path / "cells.tar"))
     assert [cell.final.predictor for cell in finished_cells(store)] == before
     assert "1 records of cells are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "\x1b[2J"])
+def test_a_cell_whose_names_no_method_can_have_is_none_and_ends_no_log(bench, name):
+    """MLflow makes a folder of the protocol's name: a null there ended the log of all others."""
+    from spared_bench.tracking.recorder import sync
+
+    execute(select(bench, predictors=["toy-mean", "toy-ridge"]), executor="inline", track=False)
+    store = bench.workspace.store
+    path = store.root / "cells" / f"{digest(['toy@1', 'toy', 'none', 'toy-mean', 0])}.json"
+    record = json.loads(path.read_text())
+    record["cell"][0] = name
+    path.write_text(json.dumps(record))
+    assert read_cell(path) is None
+    assert [cell.final.predictor for cell in finished_cells(store)] == ["toy-ridge"]
+    assert sync(bench.workspace) == 1
 
 
 def test_the_records_of_an_honest_archive_are_taken_over(

@@ -7,17 +7,21 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from spared_bench.data import Slides
+from spared_bench.errors import UsageError
 from spared_bench.interfaces import Budget, Context
 from spared_bench.models import ColorEncoder
+from spared_bench.models.ridge import PENALTIES
 from spared_bench_plugins.completers import spared_bench_completers
 from spared_bench_plugins.predictors import spared_bench_predictors
 from spared_bench_plugins.predictors.gene_mean import GeneMean
-from spared_bench_plugins.predictors.linear_probe import LinearProbe
+from spared_bench_plugins.predictors.linear_probe import LinearProbe, folds_of
 from spared_bench_plugins.predictors.shuffled import Shuffled
 from spared_bench_plugins.predictors.shufflenet import ShuffleNet
 
@@ -121,6 +125,79 @@ def test_linear_probe_is_ridge_regression_on_standardised_features(tiny_slides):
     reference.fit(encode(train.patches).astype(float), train.target.astype(float))
     expected = reference.predict(encode(test.patches).astype(float))
     np.testing.assert_allclose(prediction, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_components", [3, 24])
+def test_with_components_it_is_ridge_regression_on_principal_components(tiny_slides, n_components):
+    train, test = completed(tiny_slides.train), tiny_slides.test
+    probe = fit(LinearProbe(alpha=3.0, components=n_components), tiny_slides)
+
+    encode = ColorEncoder().encode
+    reference = make_pipeline(StandardScaler(), PCA(n_components, svd_solver="full"), Ridge(3.0))
+    reference.fit(encode(train.patches).astype(float), train.target.astype(float))
+    expected = reference.predict(encode(test.patches).astype(float))
+    np.testing.assert_allclose(probe.predict(test), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_components", [0, 5])
+def test_a_cross_validated_penalty_is_scikit_learns_with_whole_slides_left_out(
+    tiny_slides, n_components
+):
+    train, test = completed(tiny_slides.train), tiny_slides.test
+    probe = fit(LinearProbe(penalty="cross-validated", components=n_components), tiny_slides)
+
+    encode = ColorEncoder().encode
+    steps = StandardScaler(), PCA(n_components or 24, svd_solver="full")
+    reduced = make_pipeline(*steps).fit(encode(train.patches).astype(float))
+    scores = reduced.transform(encode(train.patches).astype(float))
+    unit = np.square(scores).sum(axis=0).mean()
+    search = GridSearchCV(
+        Ridge(),
+        {"alpha": [unit * penalty for penalty in PENALTIES]},
+        scoring="neg_mean_squared_error",
+        cv=LeaveOneGroupOut(),
+    ).fit(scores, train.target.astype(float), groups=train.slide_ids)
+
+    assert probe.chosen_penalty_ == pytest.approx(search.best_params_["alpha"])
+    expected = search.predict(reduced.transform(encode(test.patches).astype(float)))
+    np.testing.assert_allclose(probe.predict(test), expected, rtol=1e-4)
+
+
+def test_folds_are_slides_or_strips_of_one_slide_of_equal_numbers(tiny_slides):
+    train = tiny_slides.train
+    slides = folds_of(train)
+    assert [len(set(slides[train.slide_ids == each])) for each in np.unique(train.slide_ids)] == [
+        1, 1,
+    ]  # fmt: skip
+    assert len(set(slides)) == 2
+
+    one = train.subset(train.slide_ids == train.slide_ids[0])
+    strips, places = folds_of(one), one.coordinates
+    along = places[:, np.ptp(places, axis=0).argmax()]
+    assert set(np.bincount(strips)) <= {len(one) // 5, -(-len(one) // 5)}
+    for fold in range(4):
+        assert along[strips == fold].max() <= along[strips == fold + 1].min()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"penalty": "cross-validate"}, "Did you mean 'cross-validated'"),
+        ({"components": 25}, "of the 24 features"),
+        ({"components": -1}, "expected 0"),
+        ({"alpha": -1.0}, "expected 0"),
+    ],
+)
+def test_a_probe_that_cannot_be_is_refused_before_it_is_fitted(tiny_slides, settings, told):
+    with pytest.raises(UsageError, match=told):
+        fit(LinearProbe(**settings), tiny_slides)
+
+
+def test_a_probe_of_fewer_spots_than_components_says_so(tiny_slides):
+    train = completed(tiny_slides.train)
+    few = train.subset(np.arange(len(train)) < 10)
+    with pytest.raises(UsageError, match="10 training spots"):
+        LinearProbe(components=12).fit(few, tiny_slides.val, Context())
 
 
 def test_linear_probe_finds_the_planted_relation(tiny_slides):

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from spared_bench.data import MASK, SPATIAL
 from spared_bench.errors import UnknownNameError
+from spared_bench.metrics.pearson import pearson_gene
 from spared_bench.scverse.predictions import MEASURED, PREDICTED, VARIANCE
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
     predictions : AnnData
         Of ``predictions_of``.
     gene : str
-        Id or symbol; the best predicted one by default.
+        Id or symbol; by default the one whose prediction has the highest correlation with what was
+        measured.
     slide : str
         The first by default.
 
@@ -112,15 +114,18 @@ def _column(predictions: AnnData, gene: str) -> int:
     symbols = list(map(str, predictions.var["gene_name"]))
     ids = list(map(str, predictions.var_names))
     if not gene:
-        for name in predictions.var.columns:
-            scores = predictions.var[name].to_numpy()
-            if name != "gene_name" and np.isfinite(scores.astype(float)).any():
-                return int(np.nanargmax(scores.astype(float)))
-        return 0
+        return _best_predicted(predictions)
     for names in (ids, symbols):
         if gene in names:
             return names.index(gene)
     raise UnknownNameError("predicted gene", gene, symbols)
+
+
+def _best_predicted(predictions: AnnData) -> int:
+    """Return the gene of the highest correlation, whatever the protocol's metrics are."""
+    layers = predictions.layers
+    found = pearson_gene(layers[MEASURED], layers[PREDICTED], layers[MASK])
+    return int(np.nanargmax(found)) if np.isfinite(found).any() else 0
 
 
 def _score(part: AnnData, column: int) -> str:

@@ -28,6 +28,7 @@ from spared_bench.errors import (
     UsageError,
 )
 from spared_bench.interfaces import Job, Outcome
+from spared_bench.scverse.figures import show_gene
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 matplotlib.use("Agg")
@@ -240,6 +241,26 @@ def test_a_figure_shows_tissue_measured_and_predicted(report):
         report.show("g77", predictor="toy-ridge")
     with pytest.raises(UnknownNameError, match="No slide"):
         report.show("g1", "four", predictor="toy-ridge")
+
+
+def test_the_gene_of_the_highest_correlation_is_shown_if_none_is_named(report):
+    predictions = report.predictions("toy-ridge")
+    layers = predictions.layers
+    correlation = [
+        np.corrcoef(measured[seen], predicted[seen])[0, 1]
+        for measured, predicted, seen in zip(
+            layers["measured"].T, layers["predicted"].T, layers["mask"].T.astype(bool), strict=True
+        )
+    ]
+    best = predictions.var["gene_name"].iloc[int(np.argmax(correlation))]
+    worst = np.argsort(correlation)[0]
+    predictions.var.insert(
+        1, "moran-error", np.arange(len(correlation)) == worst
+    )  # lower is better
+
+    assert show_gene(predictions).get_suptitle().startswith(f"{best} on ")
+    layers["predicted"][:] = 1.0  # no gene has one
+    assert show_gene(predictions).get_suptitle().startswith(predictions.var["gene_name"].iloc[0])
 
 
 def test_a_notebook_shows_the_figure_before_pyplot_has_drawn_anything(report):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from statsmodels.stats.proportion import proportion_confint
 from typer.testing import CliRunner
 
 from spared_bench.brought.scoring import bring
@@ -313,3 +314,25 @@ def test_a_strangers_metric_that_raises_costs_no_other_score_and_is_named(
     told = json.loads(done.stdout)
     assert set(told["scores"]["test"]) == {"mse"}
     assert told["notes"][-1] == "Metric 'bad' gave nothing: ValueError: no such thing"
+
+
+def test_people_are_told_the_scores_what_was_in_the_file_and_what_comes_next(
+    frame, workspace, tmp_path
+):
+    protocol = tmp_path / "toy.yaml"
+    protocol.write_text(TOY_PROTOCOL.read_text() + "metrics: [mse, pcc-gene, above-control]\n")
+    frame.drop(index=frame.index[0]).to_csv(tmp_path / "mine.csv")
+    words = ["score", tmp_path / "mine.csv", "-d", "toy", "--method", "outside", "--no-page"]
+    words += ["--suite", protocol, "--plugin", TOY_PLUGIN, "-w", workspace]
+
+    told, shown = json.loads(run(*words, "--json").stdout), run(*words).stdout
+
+    scores = {" ".join(line.split()[:-1]): line.split()[-1] for line in shown.splitlines() if line}
+    assert float(scores["MSE"]) == pytest.approx(told["scores"]["test"]["mse"], abs=5e-5)
+    assert float(scores["PCC-Gene"]) == pytest.approx(told["scores"]["test"]["pcc-gene"], abs=5e-5)
+    assert f"spots: {len(frame) - 1} of {len(frame)} are in the file." in shown
+    assert f"genes: {frame.shape[1]} of {frame.shape[1]} are in the file." in shown
+    share = told["scores"]["test"]["above-control"]
+    low, high = proportion_confint(round(6 * share), 6, method="wilson")
+    assert f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}." in shown
+    assert f"`spared-bench submit build outside --protocol {protocol}` makes a bundle" in shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spared_bench.studies import kinds
 from spared_bench.studies.laboratories import channels_of, distributions, laboratories
 from spared_bench.studies.planning import plan_study
 from spared_bench.trials.raw_slides import read_raw_slides
@@ -60,6 +61,16 @@ def test_a_report_has_the_figures_or_says_why_not(opened, monkeypatch):
     monkeypatch.setattr("spared_bench.studies.laboratories.distributions", gone)
     (section,) = laboratories(plan, lambda line: None)
     assert section.parts[0].lines == ("There is no image.",)
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_the_page_of_a_study_has_the_figures_where_it_asks_for_them(opened, colours):
+    done = kinds.report_only(
+        opened(STUDY + f"colours: {str(colours).lower()}\n"), log=lambda line: None
+    )
+
+    page = done.page.read_text(encoding="utf-8")
+    assert ("Slides by laboratory" in page) == ("data:image" in page) == colours
 
 
 @pytest.mark.parametrize("wrong", ["levels: [log1p_cp10k, log1p_cp]", "levels: [1, 2]"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from types import FrameType
 from typing import Any
 
 _end = os._exit  # which the command keeps from code of plugins
@@ -27,14 +28,24 @@ def main() -> None:
     except KeyboardInterrupt:  # one more, while the command was ending for the first
         _end(130)
     finally:
-        if is_ours:  # nothing is left that one could stop gently
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if is_ours:
+            signal.signal(signal.SIGINT, _leave_or_raise)
 
 
 def _leave(*_: Any) -> None:
     """End at once: an exception would pass through libraries that are half imported."""
     os.write(2, b"Interrupted. Nothing was begun.\n")
     _end(130)
+
+
+def _leave_or_raise(number: int, frame: FrameType | None) -> None:
+    """End at once while Python ends, when nothing is left that one could stop gently.
+
+    A process that goes on after a command, as a notebook does, is interrupted as ever.
+    """
+    if getattr(threading, "_SHUTTING_DOWN", False):
+        _end(130)
+    signal.default_int_handler(number, frame)
 
 
 if __name__ == "__main__":

@@ -577,6 +577,35 @@ runpy.run_module("spared_bench", run_name="__main__")
     assert (done.returncode, done.stderr) == (130, "")
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_interrupt_after_a_command_is_one_of_what_goes_on(ends):
+    """Python that ends is left at once; a notebook that had called the command goes on."""
+    code = f"""
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from spared_bench.__main__ import main
+
+sys.argv = ["spared-bench", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+
+def late():
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(30)
+
+threading.Thread(target=late, daemon=not {ends}).start()
+try:
+    time.sleep(0 if {ends} else 30)
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == ((130, "") if ends else (0, "interrupted\n"))
+
+
 def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():
     code = """
 import pickle

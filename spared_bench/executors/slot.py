@@ -263,8 +263,10 @@ class Slot:
 
         A worker says so when the process is gone.
         """
+        import psutil
+
         kind = str(message["type"])
-        early = kind in ("ended", "died") and self._child and _is_there(self._child)
+        early = kind in ("ended", "died") and self._child and psutil.pid_exists(self._child)
         return "too early" if early else kind
 
     def _log_tail(self) -> str:
@@ -314,13 +316,6 @@ def lines_of(stream: IO[str], most: int = _MOST_LETTERS) -> Iterator[str]:
         if begins and ends:
             yield part
         begins = ends
-
-
-def _is_there(pid: int) -> bool:
-    with suppress(OSError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 def _told(job: Job, message: dict[str, Any]) -> Outcome:

@@ -208,7 +208,8 @@ def _summed(kind: str, key: str, beside: str, text: str) -> str:
 
 
 def _sum(kind: str, key: str, beside: bytes, text: bytes) -> bytes:
-    return b"\v%08x" % crc32(b" ".join((_bytes(kind), _bytes(key), beside, text)))
+    known = crc32(b" %b " % beside, crc32(_bytes(f"{kind} {key}")))
+    return b"\v%08x" % crc32(text, known)
 
 
 def _bytes(text: str) -> bytes:

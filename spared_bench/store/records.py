@@ -83,12 +83,16 @@ class Records:
         self._bare: set[str] = set()  # trials without predictions
         self._parts: dict[str, Any] = {}
         self._began = time.time()
+        self._opened = _opened(self._root)
 
     def __enter__(self) -> Records:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._index.close()
+        if self._opened is not None:
+            os.close(self._opened)
+            self._opened = None
 
     def trial(self, key: str, unread: list[str] | None = None) -> TrialResult | None:
         """Return the record of a trial; see ``store.trials.read_trial``."""
@@ -129,8 +133,8 @@ class Records:
 
         def unchanged(stamp: str) -> bool:
             of_trial, _, of_scores = stamp.partition(_BETWEEN)
-            same = is_as(self._place(TRIALS, key), of_trial) and (
-                is_as(self._place(SCORES, scores), of_scores) if scores else not of_scores
+            same = self._is_as(TRIALS, key, of_trial) and (
+                self._is_as(SCORES, scores, of_scores) if scores else not of_scores
             )
             if same and _BARE in of_trial.split("\n"):
                 self._bare.add(key)
@@ -237,8 +241,13 @@ class Records:
         return CellFile(place, record, False, facts.st_mtime_ns)
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
-        folder = self._place(kind, key)
-        return self._index.record(kind, key, lambda stamp: is_as(folder, stamp), build)
+        return self._index.record(kind, key, lambda stamp: self._is_as(kind, key, stamp), build)
+
+    def _is_as(self, kind: str, key: str, stamp: str) -> bool:
+        within = f"{kind}/{key[:2]}/{key}"
+        if self._opened is None:
+            return is_as(f"{self._root}/{within}", stamp)
+        return is_as(within, stamp, self._opened)
 
     def _place(self, kind: str, key: str) -> str:
         return f"{self._root}/{kind}/{key[:2]}/{key}"
@@ -266,6 +275,15 @@ class Records:
     def _settled(self, facts: Sequence[os.stat_result]) -> bool:
         """Whether files were there for long before they were read: so what was read is theirs."""
         return all(each.st_ctime < self._began - _YOUNG for each in facts)
+
+
+def _opened(folder: str) -> int | None:
+    """Open a folder; ``None`` where the system has no such thing, or there is none."""
+    if not {os.stat, os.access} <= os.supports_dir_fd:
+        return None
+    with suppress(OSError):
+        return os.open(folder, os.O_RDONLY)
+    return None
 
 
 def _trial(known: dict[str, Any]) -> TrialResult:

@@ -36,16 +36,23 @@ def stamp_of(folder: str, names: Sequence[str]) -> tuple[str, list[os.stat_resul
     return "\n".join(lines), found
 
 
-def is_as(folder: str, stamp: str) -> bool:
-    """Return whether the files of a stamp are as it says; the first that is not ends the look."""
+def is_as(folder: str, stamp: str, root: int | None = None) -> bool:
+    """Return whether the files of a stamp are as it says; the first that is not ends the look.
+
+    Parameters
+    ----------
+    folder, stamp : str
+    root : int, optional
+        An open folder that ``folder`` is within: the system asks for fewer names on the way.
+    """
     for line in stamp.split("\n"):
         name, size, changed = line.split("\t")
         path = f"{folder}/{name}"
         if size == _NO_FILE:
-            if os.access(path, os.F_OK):
+            if os.access(path, os.F_OK, dir_fd=root):
                 return False
             continue
-        facts = os.stat(path)  # noqa: PTH116
+        facts = os.stat(path, dir_fd=root)
         if facts.st_size != int(size) or facts.st_ctime_ns != int(changed):
             return False
     return True

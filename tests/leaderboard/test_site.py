@@ -142,6 +142,14 @@ def test_a_value_cannot_leave_the_call_that_hands_it_over():
     )
 
 
+def test_half_a_letter_is_handed_over_as_any_other_text():
+    text = as_data("a", {"half": "\ud800", "whole": "\u00e9"})
+
+    handed = json.loads(text.removeprefix('spared.put("a",').removesuffix(");\n"))
+    assert handed == {"half": "\ud800", "whole": "\u00e9"}
+    text.encode()  # as it is written
+
+
 def test_numbers_keep_six_digits_and_undefined_ones_are_null():
     assert plain([1 / 3, math.nan, math.inf, 7, None, True]) == [
         0.333333,

@@ -12,6 +12,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from spared_bench.files import write_text
@@ -147,9 +148,12 @@ def read_plainly(store):
 
 
 @pytest.mark.parametrize(("cells_at_once", "keys_at_once"), [(200, 500), (2, 3), (1, 1)])
+@pytest.mark.parametrize("by_folder", [True, False], ids=["by-folder", "by-path"])
 def test_a_second_reading_opens_no_entry_and_says_the_same(
-    store, monkeypatch, cells_at_once, keys_at_once
+    store, monkeypatch, cells_at_once, keys_at_once, by_folder
 ):
+    if not by_folder:  # as on systems that know none
+        monkeypatch.setattr(os, "supports_dir_fd", set())
     monkeypatch.setattr(cells, "_AT_ONCE", cells_at_once)
     monkeypatch.setattr(index, "_MOST_KEYS", keys_at_once)
     plainly = read(store)
@@ -621,3 +625,15 @@ def test_a_store_that_is_not_there_gets_no_index(tmp_path):
     store = Store(tmp_path / "none" / "store")
     assert list(finished_cells(store)) == []
     assert not store.root.parent.exists()
+
+
+def test_records_that_were_read_leave_no_file_open(store):
+    def opened():
+        return [file.path for file in psutil.Process().open_files()], psutil.Process().num_fds()
+
+    list(finished_cells(store))  # with which the index is made
+    before = opened()
+    with Records(store, genes=False) as records:
+        assert len(list(finals_in(records))) == 3
+    assert opened() == before
+    assert records.trial(next(iter(store.keys(TRIALS)))) is not None  # asked afterwards

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,6 +18,8 @@ from hypothesis import settings
 from spared_bench.data import validate_prepared
 from spared_bench.testing import TinySlides
 from spared_bench.testing import tiny_slides as make_tiny_slides
+from spared_bench.threads import usable_cores
+from tests import warm
 
 
 @pytest.fixture
@@ -69,6 +72,61 @@ def _few_fork_servers() -> None:
 
     worker_process.READ_LATER.update(TOLD_BY)
     worker_process.KEPT = 4
+
+
+OF_DASK = ("DASK_PARENT", "MALLOC_TRIM_THRESHOLD_", "PYTHONHASHSEED")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Take one worker more than there are cores: tests wait for processes that they begin."""
+    return usable_cores() + 1
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--cold", action="store_true", help="begin every interpreter by itself; see tests/warm.py"
+    )
+
+
+@pytest.fixture(scope="session")
+def warm_server() -> Iterator[warm.Server]:
+    """What forks interpreters, in a session that does not begin them by themselves."""
+    server = warm.begin_server()
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_interpreters(request) -> Iterator[None]:
+    """Fork the interpreters that many tests begin."""
+    few = len(request.session.items) < warm.WORTH
+    if request.config.getoption("cold") or few or not warm.can_be():
+        yield
+        return
+    server = request.getfixturevalue("warm_server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", subprocess.Popen)
+        patch.setattr(os, "posix_spawn", os.posix_spawn)
+        warm.install(server)
+        yield
+
+
+@pytest.fixture
+def cold(monkeypatch) -> None:
+    """Begin each interpreter by itself: for tests of what one imports."""
+    monkeypatch.setattr(subprocess, "Popen", warm.POPEN)
+
+
+@pytest.fixture(autouse=True)
+def _variables_of_dask() -> Iterator[None]:
+    """Take back what Dask sets for its workers: no interpreter that is begun later is the same."""
+    before = {name: os.environ.get(name) for name in OF_DASK}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="session", autouse=True)

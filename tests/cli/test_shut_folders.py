@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import made_slides
-
-#: Whoever runs the tests may read everything, as root does; without its capabilities, root cannot.
-WITHOUT = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
+from tests.warm import POWERLESS
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix" or (os.geteuid() == 0 and shutil.which("setpriv") is None),
@@ -22,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def spared_bench(*words: object) -> tuple[int, str]:
-    before = WITHOUT if os.geteuid() == 0 else []
+    before = POWERLESS if os.geteuid() == 0 else []
     command = [*before, sys.executable, "-m", "spared_bench", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

@@ -282,7 +282,7 @@ def test_what_is_no_message_is_not_listened_to(said):
     assert is_message({"type": "progress", "step": 1, "values": {}})
 
 
-def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch):
+def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkeypatch, cold):
     monkeypatch.setattr(worker_process, "_seen", set())  # a later one is forked with torch
     monkeypatch.setattr(worker_process, "_servers", [])
     inbox: queue.Queue = queue.Queue()

@@ -19,7 +19,7 @@ FLOORS = (
         "ground",
         "pretty errors whereabouts annotations bounds prediction results specs statistics files"
         " threads memory geometry guard words wrong_values encoded yaml_slips strict validated"
-        " apart fresh interpreter sandbox beside shipped unseen harmless tars ordinary",
+        " apart fresh interpreter sandbox beside shipped unseen harmless tars ordinary removal",
     ),
     ("keys", "keys"),
     ("store", "store"),

@@ -17,6 +17,7 @@ from spared_bench.data import COUNTS, EXPRESSION, LABEL, MASK, SPATIAL, TARGET
 from spared_bench.data.targets import IN_WORDS
 from spared_bench.errors import UsageError
 from spared_bench.files import write_text
+from spared_bench.removal import remove_folder
 from spared_bench.scverse.images import spatial_of
 from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.trials.products import Prepared, prepare
@@ -93,7 +94,7 @@ def export_split(
     except BaseException:
         _take_away(beside)
         raise
-    shutil.rmtree(beside, ignore_errors=True)
+    remove_folder(beside)
     return replace(made, folder=folder)
 
 
@@ -104,7 +105,7 @@ def _take_away(beside: Path) -> None:
             moved = beside.parent / Path(name).name
             if moved.parent == beside.parent and not (beside / moved.name).exists():
                 shutil.rmtree(moved) if moved.is_dir() else moved.unlink(missing_ok=True)
-    shutil.rmtree(beside, ignore_errors=True)
+    remove_folder(beside)
 
 
 def _write(bench: Bench, name: str, folder: Path, *, patches: bool, images: bool) -> Exported:

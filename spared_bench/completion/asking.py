@@ -7,7 +7,6 @@ and hands back what it made of them. Nothing of it runs where masks are drawn an
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from spared_bench.executors.strangers import bench_for, own_bench
 from spared_bench.fresh import do_fresh
 from spared_bench.interfaces import Completer, Job
 from spared_bench.memory import keep_freed_memory
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import stamp
 from spared_bench.threads import use_threads
 from spared_bench.trials.completed import fitted_completer, seen_by_completer
@@ -125,7 +125,7 @@ def asked_apart(
     @lru_cache(maxsize=1)
     def answer(first: int, number: int) -> dict[str, Any]:
         """Hand masks over, those from the first on, and ask about all of them."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         folder.mkdir(parents=True)
         for at, draw in enumerate(draws[first : first + number]):
             left = _left(slides(), hidden(draw))
@@ -164,7 +164,7 @@ def asked_apart(
     try:
         yield ask
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def _left(slides: Slides, hidden: np.ndarray) -> Slides:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from spared_bench.errors import WorkspaceError
 from spared_bench.keys.hashing import digest, file_digest
 from spared_bench.ordinary import read_bytes
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import is_orphan, stamp
 
 #: The file of each folder of a page that tells ours from another's, and words of it.
@@ -68,7 +69,7 @@ def replace_site(
     out.mkdir(parents=True, exist_ok=True)
     _keep_odd_page(out)
     for left in filter(is_orphan, out.glob(f"{_BUILDING}*")):
-        shutil.rmtree(left, ignore_errors=True)
+        remove_folder(left)
     # Within the folder, which may be a file system of its own.
     beside = out / f"{_BUILDING}{stamp()}"
     beside.mkdir()
@@ -80,7 +81,7 @@ def replace_site(
         _move(beside, out)
         _sweep(out, before | _named_by(out / PAGE), beside)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
     return out / PAGE
 
 

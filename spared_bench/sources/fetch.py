@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
+from spared_bench.removal import remove_folder
 from spared_bench.sources.archives import unpack, unpack_nested
 from spared_bench.sources.download import download
 from spared_bench.sources.fetched import (
@@ -250,7 +251,7 @@ def _unpack_into(
     archive: Path, file: RemoteFile, folder: Path, entry: dict[str, Any], record: Record
 ) -> None:
     beside = archive.parent / "unpacked"
-    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+    remove_folder(beside)  # of a run that was killed
     try:
         root, members = unpack(archive, beside)
         if file.nested:
@@ -260,7 +261,7 @@ def _unpack_into(
         shutil.rmtree(archive.parent)  # what cannot be unpacked is not worth keeping
         raise
     except WorkspaceError:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
         raise
     described = {member: describe(root / member) for member in members}
     # Noted before they move, so that after a kill the missing ones are known to be missing.

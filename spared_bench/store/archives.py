@@ -17,6 +17,7 @@ from typing import IO, Any
 from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
+from spared_bench.removal import remove_folder
 from spared_bench.store.disk import is_full, way_out
 from spared_bench.store.entries import MANIFEST, Entry, Store, manifest_of
 from spared_bench.store.imported_cells import adopt_cells, is_to_be_made_here
@@ -120,7 +121,7 @@ def import_archive(store: Store, archive: Path) -> tuple[int, int]:
             f"{archive} cannot be read as an archive of `store export`: {error}"
         ) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove_folder(staging)
 
 
 def _source_of(archive: Path) -> dict[str, Any]:

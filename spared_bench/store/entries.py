@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +29,7 @@ from spared_bench.errors import (
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.ordinary import NOT_ORDINARY, read_json
+from spared_bench.removal import remove_folder
 from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
 from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of, living_places
@@ -38,6 +38,8 @@ from spared_bench.store.processes import is_orphan, stamp
 MANIFEST = "manifest.json"
 #: A folder or a pipe where a file should be, a file for a folder, links in a circle, no name.
 _NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, NOT_ORDINARY}
+#: Folders in an entry, one in the other: more than any library makes, and all that read them reach.
+_MOST_DEEP = 64
 _UNWRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
@@ -234,7 +236,7 @@ class Store:
                 raise
             raise WorkspaceError(why_unwritable(self.root, error)) from error
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            remove_folder(beside)
         return Entry(kind, key, final, json.loads(canonical_json(inputs)))
 
     def _shared(self, *names: str) -> Path:
@@ -278,7 +280,13 @@ class Store:
 
     @staticmethod
     def _seal(folder: Path, kind: str, inputs: dict[str, Any]) -> None:
-        odd = [p for p in folder.rglob("*") if p.is_symlink() or not (p.is_file() or p.is_dir())]
+        below = list(folder.rglob("*"))
+        if any(len(path.relative_to(folder).parts) > _MOST_DEEP for path in below):
+            raise PluginError(
+                f"Folders were saved more than {_MOST_DEEP} deep, where other programs and systems"
+                " cannot read them. Save fewer in each other."
+            )
+        odd = [p for p in below if p.is_symlink() or not (p.is_file() or p.is_dir())]
         if odd:
             raise PluginError(
                 f"{odd[0].relative_to(folder)} was saved, which is no plain file but a link or a"
@@ -380,7 +388,7 @@ def _names_in(folder: str) -> list[str]:
 def discard(path: Path) -> None:
     """Remove a folder, or what lies where one should be."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_folder(path)
     else:
         path.unlink(missing_ok=True)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import stat
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spared_bench.ordinary import read_json, read_text
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import is_running, is_stopped, place, started_at
 
 #: Seconds without a sign of life after which work is given to someone else.
@@ -247,7 +247,7 @@ class Leases:
             with suppress(FileExistsError):
                 _link(removed, path)
         if removed.is_dir() and not removed.is_symlink():
-            shutil.rmtree(removed, ignore_errors=True)
+            remove_folder(removed)
         else:
             removed.unlink(missing_ok=True)
         return True

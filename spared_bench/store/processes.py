@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import tempfile
 import time
@@ -13,6 +12,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+from spared_bench.removal import remove_folder
 
 _SCRATCH = "spared-bench-scratch."
 _STALE_SECONDS = 24 * 3600
@@ -148,13 +149,13 @@ def scratch_folder() -> Iterator[Path]:
     """
     above = Path(tempfile.gettempdir())
     for left in filter(is_orphan, above.glob(f"{_SCRATCH}*")):
-        shutil.rmtree(left, ignore_errors=True)
+        remove_folder(left)
     folder = above / f"{_SCRATCH}{stamp()}"
     folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
 
 
 def place() -> str:

@@ -6,7 +6,6 @@ method) and ``traces.json`` (by which copies are found). Predictions are not kep
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from spared_bench.leaderboard.entries import (
 )
 from spared_bench.leaderboard.text import visible
 from spared_bench.registry import OURS
+from spared_bench.removal import remove_folder
 from spared_bench.results import BROUGHT, IMPORTED, TrialResult
 from spared_bench.store.disk import way_out
 from spared_bench.store.entries import Store
@@ -58,7 +58,7 @@ def add(report: Report, leaderboards: Path, trust: Trust) -> Path:
     entry = entry_of(report, trust)
     folder = entry_path(leaderboards, entry).parent
     for left in filter(is_orphan, leaderboards.glob(".*@*")):  # of one that was killed
-        shutil.rmtree(left, ignore_errors=True)
+        remove_folder(left)
     beside = leaderboards / f".{entry.folder_name}.{stamp()}"
     try:
         staged = write_entry(beside, entry).parent
@@ -74,7 +74,7 @@ def add(report: Report, leaderboards: Path, trust: Trust) -> Path:
             way = way_out(error, "Submit another `version`: an entry is never replaced.")
             raise SubmissionError(f"{folder} cannot be made: {error.strerror}. {way}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
     return entry_path(leaderboards, entry)
 
 

@@ -7,7 +7,6 @@ the process is killed; what is left then can neither be used nor migrated any mo
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import sys
 import time
@@ -16,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import is_orphan, stamp
 from spared_bench.tracking.place import versions_of_mlflow
 
@@ -79,14 +79,14 @@ def make_database(path: Path, make: Callable[[str], None]) -> None:
     if path.exists():
         return
     for left in filter(is_orphan, path.parent.glob(f"{path.name}{_MAKING}*")):
-        shutil.rmtree(left, ignore_errors=True)
+        remove_folder(left)
     beside = path.with_name(f"{path.name}{_MAKING}{stamp()}")
     beside.mkdir()
     try:
         make(sqlite_uri(beside / path.name))
         _put(beside / path.name, path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
 
 
 def is_half_made(path: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from spared_bench.contracts import completion_of
 from spared_bench.data import Slides
 from spared_bench.interfaces import Budget, Completer, Context
 from spared_bench.keys.hashing import digest
+from spared_bench.removal import remove_folder
 from spared_bench.store.entries import Entry
 from spared_bench.store.reading import read_product
 from spared_bench.trials.blind import confine
@@ -96,7 +96,7 @@ def make_completed(
     views = bench.views_of("completer", completer, parameters).values()
     making = confine(bench, dataset, digest(inputs), make, views=views)
     entry = bench.workspace.store.obtain("completed", inputs, making, once=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_folder(scratch)
     return entry
 
 

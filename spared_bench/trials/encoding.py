@@ -8,7 +8,6 @@ beside the features, and in no key.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ import numpy as np
 from spared_bench.data import Encoder, Patches
 from spared_bench.files import replacing, write_text
 from spared_bench.interfaces import Report
+from spared_bench.removal import remove_folder
 from spared_bench.trials.feature_checks import check_features, check_repeats
 
 #: Patches of a shard: what is lost, at most, when a process is killed.
@@ -126,7 +126,7 @@ def _read(file: Path, n_rows: int) -> np.ndarray | None:
 
 def clear(scratch: Path) -> None:
     """Remove the shards of an encoding that is stored, and what was half-written among them."""
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_folder(scratch)
 
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import stat
 import tempfile
 import uuid
@@ -26,6 +25,7 @@ from spared_bench.beside import neighbours
 from spared_bench.errors import MismatchError, PluginError, SparedBenchError, UsageError
 from spared_bench.models.weights_folder import OFFLINE, WEIGHTS_FOLDER
 from spared_bench.registry import GROUP, Registry
+from spared_bench.removal import remove_folder
 from spared_bench.sources.description import DESCRIPTION, FILES, read_description
 from spared_bench.sources.description import FACTORY as DESCRIBED
 from spared_bench.sources.fetch import dataset_folder
@@ -111,11 +111,11 @@ def confined(
         _take_over(out, folder, room)
         return answer
     except DiedError as died:
-        shutil.rmtree(room, ignore_errors=True)
+        remove_folder(room)
         _end_alike(died.code)
         raise
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        remove_folder(room)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ predictions. In one folder for all, trials side by side would read each other's 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.interfaces import Job
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import stamp
 
 #: Kinds of jobs in which methods compute. A reader reads what lies where the command was begun.
@@ -48,7 +48,7 @@ def own_folder(bench: Bench, job: Job) -> Iterator[None]:
         _before.pop()
         with suppress(OSError):  # it is gone
             os.chdir(here)
-        shutil.rmtree(root, ignore_errors=True)
+        remove_folder(root)
 
 
 def _here() -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Mapping
@@ -30,6 +29,7 @@ from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
 from spared_bench.metrics.mse import mse
 from spared_bench.prediction import Prediction
+from spared_bench.removal import remove_folder
 from spared_bench.results import Status, TrialResult, goes_again
 from spared_bench.store.disk import is_full_at
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
@@ -110,7 +110,7 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
             entry = bench.workspace.store.obtain(TRIALS, inputs, make)
     except _GoesAgain:  # no result yet, so nothing is stored
         return made[0]
-    shutil.rmtree(_scratch(bench, job), ignore_errors=True)
+    remove_folder(_scratch(bench, job))
     return made[0] if made else trial_of(entry)
 
 

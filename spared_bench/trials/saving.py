@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from spared_bench.errors import PluginError
 from spared_bench.keys.hashing import file_digest
+from spared_bench.removal import remove_folder
 from spared_bench.store.processes import stamp
 
 
@@ -47,7 +47,7 @@ def save_apart(method: Any, target: Path) -> None:
             )
         own.rename(target)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_folder(beside)
 
 
 def _name(method: Any) -> str:

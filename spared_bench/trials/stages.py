@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import shutil
 import time
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import PluginError
 from spared_bench.interfaces import Budget, Context, Job, Report
 from spared_bench.keys.hashing import digest
+from spared_bench.removal import remove_folder
 from spared_bench.specs import Stage
 from spared_bench.store.entries import Entry
 from spared_bench.store.reading import read_product
@@ -95,7 +95,7 @@ def _obtain(bench: Bench, job: Job, stage: Stage, report: Report | None = None) 
     views = bench.views_of("predictor", stage.predictor, stage.parameters).values()
     making = confine(bench, job.dataset, digest(inputs), make, [completed], views)
     entry = bench.workspace.store.obtain("networks", inputs, making, once=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_folder(scratch)
     return entry
 
 

@@ -7,7 +7,6 @@ each image.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from spared_bench.processing.images import open_image
 from spared_bench.processing.stains.colours import changed
 from spared_bench.processing.view_products import cut_of
 from spared_bench.processing.views import check_view, cut_slide, image_size_of, opened
+from spared_bench.removal import remove_folder
 from spared_bench.store.entries import Entry
 from spared_bench.store.processes import stamp
 from spared_bench.store.reading import read_product
@@ -180,7 +180,7 @@ def cut_together(
             inputs = bench.cut_inputs(name, view)
             store.obtain(bench.cut_kind(view), inputs, partial(_move, folder), once=True)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        remove_folder(staging)
 
 
 def _move(source: Path, folder: Path) -> None:

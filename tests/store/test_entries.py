@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spared_bench import ordinary
-from spared_bench.errors import CorruptEntryError, WorkspaceError
+from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.store.disk import why_not_written
@@ -68,6 +68,23 @@ def test_what_fails_while_it_is_made_leaves_nothing(store):
 
     assert store.find("kind", {"a": 1}) is None
     assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_what_a_method_saves_very_deep_is_refused_and_removed(store):
+    def make(folder):
+        below = os.open(folder, os.O_RDONLY)
+        for _ in range(1100):
+            os.mkdir("d", dir_fd=below)
+            inner = os.open("d", os.O_RDONLY, dir_fd=below)
+            os.close(below)
+            below = inner
+        os.close(below)
+
+    with pytest.raises((PluginError, RecursionError)):
+        store.obtain("kind", {"a": 1}, make)
+    assert list((store.root / "tmp").iterdir()) == []
+    with pytest.raises(PluginError, match="more than 64 deep"):
+        store.obtain("kind", {"a": 1}, lambda to: (to / "/".join("d" * 65)).mkdir(parents=True))
 
 
 def test_an_entry_made_from_other_inputs_than_its_key_says_is_refused(store):

@@ -95,7 +95,7 @@ def test_what_a_killed_save_left_is_swept_away(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     folder = store.root / "tmp" / "trials-abc"
     folder.mkdir(parents=True)
-    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("spared_bench.trials.saving.remove_folder", lambda _: None)
     monkeypatch.setattr("spared_bench.trials.saving.stamp", lambda: f"{place()}.1-1.abc")
     with pytest.raises(KeyboardInterrupt):
         save_apart(Saves(lambda _: (_ for _ in ()).throw(KeyboardInterrupt)), folder / MODEL)

@@ -13,6 +13,7 @@ import typer
 from spared_bench.cli.common import JSON, WORKSPACE, require_ending, show_result
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
+from spared_bench.removal import remove_folder
 from spared_bench.whereabouts import no_file
 from spared_bench.words import counted
 
@@ -123,8 +124,6 @@ def collect(
     as_json: bool = JSON,
 ) -> None:
     """Remove what no cell of the board needs: earlier code's results, unused products."""
-    import shutil
-
     from spared_bench.store import maintenance
     from spared_bench.store.index import forget_index
     from spared_bench.store.unfinished import abandoned
@@ -138,7 +137,7 @@ def collect(
             store.remove(kind, key)
         forget_index(store)
         for folder, _ in unfinished:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(folder)
         store.sweep()
     found += [("unfinished", folder.name, each) for folder, each in unfinished]
     size = sum(each for _, _, each in found)

@@ -38,7 +38,9 @@ class TooLong(BaseException):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Send what is printed to standard error, and take back a new folder, handler, alarm or depth.
+    """Send what is printed to standard error, and take back what code of a plugin sets.
+
+    That is the folder, handlers of signals, an alarm, rights of new files, the depth of calls.
 
     Standard output belongs to the command, whose ``--json`` must stay JSON: what C code and child
     processes write to file descriptor 1 goes to standard error, too. A copy of this process that
@@ -47,7 +49,7 @@ def guarded() -> Iterator[None]:
     process = os.getpid()
     folder, handlers = _folder(), _handlers()
     alarm, begun = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
-    depth = sys.getrecursionlimit()
+    depth, umask = sys.getrecursionlimit(), _umask()
     try:
         with _OUTPUT.away(), redirect_stdout(sys.stderr):
             yield
@@ -55,6 +57,7 @@ def guarded() -> Iterator[None]:
         if os.getpid() != process:
             _leave(1)
         sys.setrecursionlimit(depth)
+        os.umask(umask)
         if folder is not None:
             with suppress(OSError):  # it is gone
                 os.chdir(folder)
@@ -327,6 +330,13 @@ def _stop_after(seconds: float, ended: threading.Event, due: threading.Event, lo
 
 def _tell(text: str) -> None:
     os.write(2, f"{text}\n".encode())
+
+
+def _umask() -> int:
+    """Return which rights new files lack, which cannot be asked for without setting them."""
+    found = os.umask(0o077)
+    os.umask(found)
+    return found
 
 
 def _folder() -> Path | None:

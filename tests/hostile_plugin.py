@@ -140,6 +140,8 @@ class Settles(Mean):
     def spoil(self, val, context):
         os.environ.update({"OMP_NUM_THREADS": "7", "SPARED_BENCH_DATA": "/", "PYTHONPATH": "/"})
         os.umask(0o777)
+        with suppress(OSError):  # by whose rights the folder above it would be made
+            context.scratch.mkdir(parents=True)
         os.chdir("/")
         atexit.register(spoil_tables)
         signal.signal(signal.SIGALRM, lambda *_: spoil_tables())

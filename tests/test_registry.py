@@ -677,6 +677,16 @@ def test_the_time_in_a_plugin_counts_to_an_alarm_that_was_set_before():
         signal.signal(signal.SIGALRM, before)
 
 
+def test_the_rights_of_new_files_are_those_of_before_a_plugin():
+    before = os.umask(0o027)
+    try:
+        with guarded():
+            os.umask(0o777)
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
 def test_threads_that_run_plugins_at_once_give_the_output_back(capfd):
     first, second = guarded(), guarded()
     first.__enter__()

@@ -215,10 +215,12 @@ class Store:
             self._shared("tmp")
             root = self.root.stat()
             beside.mkdir()
+            self._give_rights([beside])
             make(beside)
+            self._share(beside)
             self._seal(beside, kind, inputs)
             inherit_mark(self.root, beside, kind, inputs)
-            self._share(beside)
+            self._give_rights(beside.iterdir())
             self._shared(kind, key[:2])
             try:
                 beside.rename(final)
@@ -251,8 +253,14 @@ class Store:
         return folder
 
     def _share(self, entry: Path) -> None:
-        """Let whoever may read the root read an entry, too: some libraries write for us alone."""
-        self._give_rights([entry, *entry.rglob("*")])
+        """Let whoever may read the root read an entry, too: some write for us alone, or for nobody.
+
+        From above, as a folder is looked into; and through no link to what is none of the entry's.
+        """
+        self._give_rights([entry])
+        for place, folders, names in os.walk(entry):
+            paths = (Path(place, name) for name in (*folders, *names))
+            self._give_rights(path for path in paths if not path.is_symlink())
 
     def _give_rights(self, paths: Iterable[Path]) -> None:
         """Give what was made the rights of the root.

@@ -38,6 +38,8 @@ def own_folder(bench: Bench, job: Job) -> Iterator[None]:
     folder = root.joinpath(*["in"] * _DEPTH)
     here = _here()
     folder.mkdir(parents=True)
+    # Where all trainings keep checkpoints, which a method would make as its umask says.
+    bench.workspace.training.mkdir(parents=True, exist_ok=True)
     _before.append(here)
     of_protocol = [text for each in bench.protocol.overrides.values() for text in _texts(each)]
     link(root, folder, here, [*named_by_hand(bench), *of_protocol, *_texts(job.parameters)])

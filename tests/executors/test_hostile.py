@@ -15,7 +15,7 @@ from tests.executors.conftest import planted
 from tests.processes import alive
 
 HOSTILE = Path(__file__).parents[1] / "hostile_plugin.py"
-ATTACKS = ("poisons", "reaches", "replaces", "limits", "retypes", "settles", "threads", "returns")
+ATTACKS = ("settles", "poisons", "reaches", "replaces", "limits", "retypes", "threads", "returns")
 ATTACKS += ("stays", "pretends")
 OURS = ("gene-mean", "linear-probe")
 METRIC = """
@@ -146,6 +146,8 @@ def test_our_methods_score_what_they_score_without_a_plugin_that_attacks_them(
         assert alone[name].ok
         assert alone[name].scores["test"]["mse"] > 0
         assert told(found[name]) == told(alone[name])
+    checkpoints = tmp_path / "beside" / "workspace" / "training"
+    assert checkpoints.stat().st_mode & 0o700 == 0o700
     # Who does nothing to its own prediction has the plain mean's scores, whatever else it did.
     plain = ("poisons", "reaches", "stays")
     assert {found[f"bad-{each}"].status for each in plain} == {"ok"}

@@ -87,6 +87,19 @@ def test_what_a_method_saves_very_deep_is_refused_and_removed(store):
         store.obtain("kind", {"a": 1}, lambda to: (to / "/".join("d" * 65)).mkdir(parents=True))
 
 
+def test_what_a_method_saved_for_nobody_is_an_entry_like_others(store):
+    def make(folder):
+        (folder / "inner").mkdir()
+        (folder / "inner" / "file").write_text("text")
+        (folder / "inner" / "file").chmod(0)
+        (folder / "inner").chmod(0)
+
+    entry = store.obtain("kind", {"a": 1}, make)
+    assert (entry.folder / "inner" / "file").stat().st_mode & 0o400
+    assert (entry.folder / "inner").stat().st_mode & 0o500
+    assert store.verify(entry) == []
+
+
 def test_an_entry_made_from_other_inputs_than_its_key_says_is_refused(store):
     entry = store.obtain("kind", {"a": 1, "b": 2}, writes("x"))
     manifest = json.loads((entry.folder / MANIFEST).read_text())

@@ -47,6 +47,7 @@ _DAMAGE = (
     RuntimeError,  # zipfile, for an encrypted member
     NotImplementedError,  # zipfile, for an unknown compression
     ValueError,  # zipfile, for a name that is no text in the encoding that it says
+    MemoryError,  # a dictionary of gigabytes, as a header may ask for
 )
 
 
@@ -234,11 +235,8 @@ def _unpack_member(root: Path, member: str) -> list[str]:
     suffix = next((end for end in _ARCHIVE_SUFFIXES if member.endswith(end)), "")
     if not suffix:
         plain = member.removesuffix(".gz")
-        try:
-            with gzip.open(packed) as source:
-                _copy(cast(IO[bytes], source), root, plain, bound_of(packed), packed)
-        except _DAMAGE as error:
-            raise _damaged(packed, error) from error
+        with told_of_damage(packed), gzip.open(packed) as source:
+            _copy(cast(IO[bytes], source), root, plain, bound_of(packed), packed)
         packed.unlink()
         return [plain]
     stem = member.removesuffix(suffix)
@@ -284,8 +282,8 @@ def _damaged(archive: Path, error: Exception) -> DownloadError | WorkspaceError:
 
 @contextmanager
 def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-    """Open an archive of either kind and turn any damage into our error."""
-    try:
+    """Open an archive of either kind."""
+    with told_of_damage(archive):
         if zipfile.is_zipfile(archive):
             with sound_zip(archive, most) as packed:
                 yield _zip_members(packed)
@@ -294,6 +292,20 @@ def _reading(archive: Path, most: int) -> Iterator[Iterator[tuple[str, IO[bytes]
             _refuse_other_formats(archive)
             with open_tar(archive) as packed_tar:
                 yield _tar_members(packed_tar, archive, most)
+
+
+@contextmanager
+def told_of_damage(archive: Path) -> Iterator[None]:
+    """Turn whatever reading a damaged archive raises into our error.
+
+    Raises
+    ------
+    DownloadError
+    WorkspaceError
+        If the disk is full.
+    """
+    try:
+        yield
     except DownloadError:
         raise
     except _DAMAGE as error:

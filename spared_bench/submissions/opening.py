@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from spared_bench.errors import DownloadError, SubmissionError, WorkspaceError
 from spared_bench.keys.hashing import file_digest
 from spared_bench.leaderboard.text import visible
-from spared_bench.sources.archives import sound_zip, unpack
+from spared_bench.sources.archives import sound_zip, told_of_damage, unpack
 from spared_bench.store.processes import scratch_folder
 from spared_bench.submissions.bundle import (
     CLAIM,
@@ -56,9 +56,6 @@ _MAX_MEMBERS = MAX_RESULTS + 2 * MAX_DATASETS + 100
 _MAX_DEPTH = 4  # of folders: predictions/<dataset>/<completer>/<predictor>
 MAX_BYTES = 16 * 2**30
 _POINTER = b"version https://git-lfs.github.com/spec/"
-
-#: What ``zipfile`` says of an archive that it cannot read: of several disks, of a later version.
-_DAMAGE = (DownloadError, zipfile.BadZipFile, OSError, ValueError, NotImplementedError)
 
 
 @contextmanager
@@ -104,32 +101,35 @@ def description_of(path: Path) -> Description:
     SubmissionError
         For an archive that is no bundle by its members, and a description that is none.
     """
-    _check_archive(path)
+    if DESCRIPTION not in _check_archive(path):
+        raise SubmissionError(f"{path.name} is refused: it holds no {DESCRIPTION}.")
     try:
-        with sound_zip(path, _MAX_MEMBERS) as packed:
+        with told_of_damage(path), sound_zip(path, _MAX_MEMBERS) as packed:
             text = packed.read(DESCRIPTION).decode("utf-8")
-    except _DAMAGE as error:
+    except DownloadError as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
     return read_description(text, DESCRIPTION)
 
 
-def _check_archive(path: Path) -> None:
-    """Look at the list of members, before any of them is unpacked."""
+def _check_archive(path: Path) -> Collection[str]:
+    """Look at the list of members, before any of them is unpacked; return their names."""
     try:
-        if _is_pointer(path):
-            raise SubmissionError(
-                f"{path.name} is refused: it is a pointer of Git LFS, and what it points to was not"
-                " handed in. Commit the zip itself (`git lfs untrack`, then `git add` it again);"
-                " one that is too large for that goes to whoever keeps the board in another way."
-            )
-        if not zipfile.is_zipfile(path):
-            raise SubmissionError(
-                f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
-                " `spared-bench submit build` makes; tar and other archives are not opened."
-            )
-        with sound_zip(path, _MAX_MEMBERS) as packed:
-            members = packed.infolist()
-    except _DAMAGE as error:
+        with told_of_damage(path):
+            if _is_pointer(path):
+                raise SubmissionError(
+                    f"{path.name} is refused: it is a pointer of Git LFS, and what it points to was"
+                    " not handed in. Commit the zip itself (`git lfs untrack`, then `git add` it"
+                    " again); one that is too large for that goes to whoever keeps the board in"
+                    " another way."
+                )
+            if not zipfile.is_zipfile(path):
+                raise SubmissionError(
+                    f"{path.name} is refused: it is no zip archive. A bundle is the zip that"
+                    " `spared-bench submit build` makes; tar and other archives are not opened."
+                )
+            with sound_zip(path, _MAX_MEMBERS) as packed:
+                members = packed.infolist()
+    except DownloadError as error:
         raise SubmissionError(f"{path.name} is refused: {str(error)[:500]}") from error
     sizes: dict[str, int] = {}
     for info in members:
@@ -145,6 +145,7 @@ def _check_archive(path: Path) -> None:
         ):
             raise _refused(info.filename, "is compressed in another way than `submit build` does")
     _check_sizes(sizes)
+    return sizes
 
 
 def _is_pointer(path: Path) -> bool:

@@ -23,6 +23,8 @@ from spared_bench.submissions.names import (
     public_key,
     sign,
 )
+from spared_bench.submissions.opening import description_of
+from spared_bench.submissions.waiting import waiting
 from tests.board_samples import METRICS
 
 CODE = "https://forge.example/Somebody/mine"
@@ -283,3 +285,19 @@ def test_names_that_read_alike_are_one():
     assert len({plain_name(name) for name in ("ST-Net", "st_net", "stnet", "st.net+")}) == 1
     assert plain_name("st-net2") != plain_name("st-net")
     assert bundle.SIGNATURE == "signature.txt"
+
+
+@pytest.mark.parametrize("damage", ["another file", "bytes"])
+def test_a_damaged_bundle_that_waits_occupies_no_name_and_stops_no_check(archive, tmp_path, damage):
+    there = tmp_path / "submissions" / "other-1.toy@1.zip"
+    there.parent.mkdir()
+    if damage == "another file":
+        with zipfile.ZipFile(there, "w") as packed:
+            packed.writestr("results.json", "{}")
+    else:
+        content = bytearray(archive.read_bytes())
+        begin = content.index(b"submission.yaml") + len("submission.yaml")
+        content[begin : begin + 20] = b"\xff" * 20
+        there.write_bytes(content)
+    said = description_of(archive).model_copy(update={"version": "9"})
+    assert list(waiting(tmp_path / "leaderboards", said)) == []

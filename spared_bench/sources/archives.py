@@ -204,7 +204,7 @@ def _new_file(folder: Path, name: str, archive: Path) -> IO[bytes]:
         ) from error
 
 
-def unpack_nested(root: Path, members: list[str], pattern: str) -> list[str]:
+def unpack_nested(root: Path, members: list[str], pattern: str, max_bytes: int) -> list[str]:
     """Unpack those members of an unpacked archive that are archives themselves.
 
     Parameters
@@ -215,6 +215,8 @@ def unpack_nested(root: Path, members: list[str], pattern: str) -> list[str]:
     pattern : str
         Which of them, e.g. ``"raw/*.tar.gz"``: an archive becomes a folder of its name without the
         suffix, a ``.gz`` that is no tar the file that it packs.
+    max_bytes : int
+        Of all that they hold together. A bound for each would grow with every layer.
 
     Returns
     -------
@@ -224,24 +226,27 @@ def unpack_nested(root: Path, members: list[str], pattern: str) -> list[str]:
     found = []
     for member in members:
         if PurePosixPath(member).match(pattern):
-            found += _unpack_member(root, member)
+            inner = _unpack_member(root, member, max_bytes)
+            max_bytes -= sum((root / name).stat().st_size for name in inner)
+            found += inner
         else:
             found.append(member)
     return found
 
 
-def _unpack_member(root: Path, member: str) -> list[str]:
+def _unpack_member(root: Path, member: str, max_bytes: int) -> list[str]:
     packed = root / member
+    most = min(max_bytes, bound_of(packed))
     suffix = next((end for end in _ARCHIVE_SUFFIXES if member.endswith(end)), "")
     if not suffix:
         plain = member.removesuffix(".gz")
         with told_of_damage(packed), gzip.open(packed) as source:
-            _copy(cast(IO[bytes], source), root, plain, bound_of(packed), packed)
+            _copy(cast(IO[bytes], source), root, plain, most, packed)
         packed.unlink()
         return [plain]
     stem = member.removesuffix(suffix)
     beside = packed.with_name(f".{packed.name}.unpacked")
-    inner, names = unpack(packed, beside)
+    inner, names = unpack(packed, beside, most)
     packed.unlink()
     if not names:
         return []

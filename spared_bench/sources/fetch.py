@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from spared_bench.errors import DownloadError, MissingFileError, WorkspaceError
 from spared_bench.removal import remove_folder
-from spared_bench.sources.archives import unpack, unpack_nested
+from spared_bench.sources.archives import bound_of, unpack, unpack_nested
 from spared_bench.sources.download import download
 from spared_bench.sources.fetched import (
     Record,
@@ -255,7 +255,7 @@ def _unpack_into(
     try:
         root, members = unpack(archive, beside)
         if file.nested:
-            members = unpack_nested(root, members, file.nested)
+            members = unpack_nested(root, members, file.nested, bound_of(archive))
         _check_members(members, file)
     except DownloadError:
         shutil.rmtree(archive.parent)  # what cannot be unpacked is not worth keeping

@@ -137,7 +137,7 @@ def test_an_inner_archive_does_not_go_over_what_is_there(tmp_path):
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "root" / "a.zip").write_bytes(inner)
     with pytest.raises(DownloadError, match=r"holds both 'a\.zip' and 'a'"):
-        unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip")
+        unpack_nested(tmp_path / "root", ["a.zip", "a/y"], "*.zip", 100)
 
 
 def test_a_name_in_another_encoding_than_a_zip_says_is_damage(tmp_path):
@@ -191,11 +191,19 @@ def test_a_folder_may_be_listed_as_often_as_one_likes(tmp_path):
     assert unpack(archive, tmp_path / "out") == (tmp_path / "out" / "top", ["a/b"])
 
 
+def test_what_archives_in_an_archive_hold_is_bounded_together(tmp_path):
+    names = [f"{number}.gz" for number in range(3)]
+    for name in names:
+        (tmp_path / name).write_bytes(gzip.compress(bytes(40)))
+    with pytest.raises(DownloadError, match=r"archive 2\.gz unpacks to more data than is allowed"):
+        unpack_nested(tmp_path, names, "*.gz", 100)
+
+
 def test_a_packed_file_does_not_go_over_one_of_its_name(tmp_path):
     (tmp_path / "a.csv").write_text("plain")
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"packed"))
     with pytest.raises(DownloadError, match=r"a\.csv\.gz holds 'a\.csv' twice"):
-        unpack_nested(tmp_path, ["a.csv", "a.csv.gz"], "*.gz")
+        unpack_nested(tmp_path, ["a.csv", "a.csv.gz"], "*.gz", 100)
     assert (tmp_path / "a.csv").read_text() == "plain"
 
 

@@ -191,9 +191,10 @@ def read_cell(path: Path) -> dict[str, Any] | None:
         record = read_json(path)
         names, keys = record["cell"], [record["final"], *record["search"]]
         named, seed = names[:4], names[4]
-        texts = [*named, record["scores"], record["figures"], *keys]
-        sound = all(isinstance(text, str) for text in texts) and isinstance(seed, int)
-        sound = sound and all(key.isalnum() for key in keys)
+        made = [record["scores"], record["figures"]]  # keys, too, or empty
+        sound = all(isinstance(text, str) for text in [*named, *made, *keys])
+        sound = sound and isinstance(seed, int)
+        sound = sound and all(key.isalnum() for key in [*keys, *filter(None, made)])
         sound = sound and all(name.isprintable() for name in named)  # none is a terminal's order
         sound = sound and isinstance(record.get(BY_HAND, {}), dict)
         sound = sound and type(record.get(WRITTEN, 0)) is int

@@ -597,3 +597,15 @@ def test_a_board_shows_runs_made_here_beside_imported_ones_of_the_same_methods(
     ]
     (effects,) = data_of(out, "p0/statistics-0")["completers"]
     assert {each["method"] for each in effects["methods"]} == {"toy-mean", "toy-mean (imported)"}
+
+
+@pytest.mark.parametrize("field", ["final", "scores", "figures"])
+def test_a_record_of_a_cell_names_entries_by_keys_alone(tmp_path, field):
+    record = {"cell": ["a@1", "b", "c", "d", 0], "final": "0a", "search": [], "scores": "0b"}
+    record["figures"] = ""
+    path = tmp_path / "cell.json"
+    path.write_text(json.dumps(record))
+    assert read_cell(path) == record
+    for odd in ("\ud800", "../0b", "0\0"):
+        path.write_text(json.dumps(record | {field: odd}))
+        assert read_cell(path) is None

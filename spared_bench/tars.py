@@ -61,6 +61,9 @@ def _read_member(read: Any, archive: Any) -> Any:
         raise tarfile.ReadError(f"{error} at byte {archive.offset:,}") from error
     except RecursionError as error:
         raise tarfile.ReadError("a member has headers without end") from error
+    except ValueError as error:  # numbers of a sparse file
+        told = f"a member has headers that make no sense ({error}) at byte {archive.offset:,}"
+        raise tarfile.ReadError(told) from error
     finally:
         archive.fileobj = file
     if found.size < 0:

@@ -70,7 +70,7 @@ def test_an_archive_that_holds_one_name_twice_is_refused(tmp_path, name):
     with pytest.raises(
         UsageError, match=rf"odd\.tar holds '{name}' twice.*Nothing of it was taken"
     ):
-        import_archive(store, tmp_path / "odd.tar")
+        import_archive(Store(tmp_path / "store"), tmp_path / "odd.tar")
     assert not list(store.root.rglob("*.json"))
 
 
@@ -609,3 +609,12 @@ def test_a_record_of_a_cell_names_entries_by_keys_alone(tmp_path, field):
     for odd in ("\ud800", "../0b", "0\0"):
         path.write_text(json.dumps(record | {field: odd}))
         assert read_cell(path) is None
+
+
+def test_an_archive_whose_headers_make_no_sense_is_told_as_damaged(tmp_path):
+    member = tarfile.TarInfo("trials/aa/aa/result.json")
+    member.pax_headers = {"GNU.sparse.map": "a,b", "GNU.sparse.size": "9"}
+    with tarfile.open(tmp_path / "odd.tar", "w") as archive:
+        archive.addfile(member)
+    with pytest.raises(UsageError, match=r"odd\.tar cannot be read .* headers that make no sense"):
+        import_archive(Store(tmp_path / "store"), tmp_path / "odd.tar")

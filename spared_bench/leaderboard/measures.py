@@ -52,7 +52,7 @@ def best(spec: MetricSpec, values: Iterable[float]) -> float:
 def normalised(spec: MetricSpec, value: float, best_value: float) -> float:
     """Return the error divided by that of the best value; nan where there is no such ratio.
 
-    A lowest error of 0 would make every other one infinite: no ratio is more honest than that.
+    By an error of 0 every other one would be infinite.
     """
     lowest = error(spec, best_value)
     if not can_be_normalised(spec) or not lowest > 0:

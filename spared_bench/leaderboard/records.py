@@ -11,7 +11,8 @@ best of the first of these groups that has a value on the dataset:
 3. without a flag, complete or not;
 4. any.
 
-So a row of a later group may have a normalised error below 1, which is its own affair.
+So a row of a later group may have a normalised error below 1, which is its own affair. Nothing can
+be divided by an error of 0: whoever has it has a ratio of 0, and the next one sets the record.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from spared_bench.leaderboard.measures import best
+from spared_bench.leaderboard.measures import best, error, normalised
 from spared_bench.leaderboard.model import BoardDataset, DatasetScores, Origin
 from spared_bench.specs import MetricSpec
 
@@ -53,9 +54,27 @@ def with_records(
                 for each, complete in zip(competing, whole, strict=True)
             ]
             defined = [pair for pair in zip(groups, values, strict=True) if math.isfinite(pair[1])]
-            first = min((group for group, _ in defined), default=0)
-            found[metric.name] = best(metric, [value for group, value in defined if group == first])
+            found[metric.name] = _record(metric, defined)
     return tuple(replace(dataset, best=records[dataset.name]) for dataset in datasets)
+
+
+def _record(metric: MetricSpec, defined: Sequence[tuple[int, float]]) -> float:
+    """Return the best value of the first group, of those whose error others can be divided by.
+
+    By an error of 0, or nearly 0, one row would take the rank of every other.
+
+    Parameters
+    ----------
+    metric : MetricSpec
+    defined : sequence of (int, float)
+        Groups, and values that are finite.
+    """
+    if not defined:
+        return math.nan
+    worst = max((value for _, value in defined), key=lambda value: error(metric, value))
+    dividing = [pair for pair in defined if math.isfinite(normalised(metric, worst, pair[1]))]
+    first = min(group for group, _ in dividing or defined)
+    return best(metric, [value for group, value in dividing or defined if group == first])
 
 
 def _group(origin: Origin, dataset: str, complete: bool) -> int:

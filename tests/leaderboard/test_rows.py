@@ -175,11 +175,14 @@ def test_scores_are_read_on_the_evaluation_split():
     assert (part.datasets[0].split, part.datasets[0].tier) == ("val", "C")
 
 
-def test_a_lowest_mse_of_zero_leaves_the_ratio_undefined():
-    part = board_of(trial("perfect", mse=0.0), trial("ridge", mse=1.0))
-
-    assert all(math.isnan(normalised(row).value) for row in part.rows)
-    assert all(row.rank is None for row in part.rows)
+@pytest.mark.parametrize("nearly", [0.0, 1e-320])
+def test_a_lowest_mse_of_zero_takes_nobodys_rank(nearly):
+    trials = trial("perfect", mse=nearly), trial("ridge", mse=2.0), trial("other", mse=4.0)
+    part = board_of(*trials)
+    found = {row.predictor: (normalised(row).value, row.rank) for row in part.rows}
+    assert found == {"perfect": (nearly / 2, 1), "ridge": (1.0, 2), "other": (2.0, 3)}
+    alone = board_of(trial("perfect", mse=0.0))
+    assert math.isnan(normalised(row_of(alone, "perfect")).value)
 
 
 def test_errors_near_the_largest_float_do_not_overflow():

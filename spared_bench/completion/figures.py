@@ -165,7 +165,8 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
             if column == 0:
                 axes.set_ylabel(f"{rate:.0%} hidden", fontsize=9)
     figure.colorbar(drawn, ax=panels, shrink=0.5, pad=0.01)
-    figure.suptitle(f"{symbol} on {task.dataset} · {slides.slide_ids[0]}", fontsize=10)
+    title = f"{symbol} on {task.dataset} · {slides.slide_ids[0]}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 

@@ -67,7 +67,8 @@ def draw_aligned(
             else f"by {aligned.how}"
         )
         doubt = "" if quality.good else " · IN DOUBT"
-        figure.suptitle(f"{sample}: {name} on {other} ({aligned.how}) · {told}{doubt}")
+        title = f"{sample}: {name} on {other} ({aligned.how}) · {told}{doubt}"
+        figure.suptitle(title, parse_math=False)
         written.append(out / f"{sample}_{name}_on_{other}.png")
         save_figure(figure, written[-1], dpi=90)
     return written
@@ -110,7 +111,8 @@ def _draw_images(
         extent=(low[0], high[0], high[1], low[1]),
         interpolation="antialiased",
     )
-    axes.set_title(f"dark in both: grey · in {pair[0]} alone: blue-green · in {pair[1]} alone: red")
+    told = f"dark in both: grey · in {pair[0]} alone: blue-green · in {pair[1]} alone: red"
+    axes.set_title(told, parse_math=False)
 
 
 def _draw_spots(
@@ -135,5 +137,6 @@ def _draw_spots(
         [found.frame(name, np.asarray(slides[name].obsm[SPATIAL])) for name in pair]
     )
     frame_spots(axes, everything, 400.0 if found.um_per_px != 1 else 0.1 * np.ptp(everything))
-    axes.legend(loc="lower right")
+    for text in axes.legend(loc="lower right").get_texts():
+        text.set_parse_math(False)
     axes.set_title("spots, of true size")

@@ -106,8 +106,10 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale)
     circles.set(alpha=0.75, edgecolor="black", linewidth=0.3)
     frame_spots(axes, centres, _MARGIN_SPOTS * diameter)
-    axes.set_title(f"{title}: {counted(slide.n_obs, 'spot')}, {counted(slide.n_vars, 'gene')}")
-    figure.colorbar(circles, ax=axes, label=f"{label} + 1", fraction=0.04, pad=0.02, extend="min")
+    told = f"{title}: {counted(slide.n_obs, 'spot')}, {counted(slide.n_vars, 'gene')}"
+    axes.set_title(told, parse_math=False)
+    bar = figure.colorbar(circles, ax=axes, fraction=0.04, pad=0.02, extend="min")
+    bar.set_label(f"{label} + 1", parse_math=False)
     return figure
 
 

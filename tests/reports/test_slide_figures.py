@@ -15,6 +15,8 @@ from scipy import sparse
 
 import spared_bench
 from spared_bench.errors import UnknownNameError
+from spared_bench.registration import register
+from spared_bench.reports.aligned_figures import draw_aligned
 from spared_bench.reports.slide_figures import draw_slide, draw_slides, spot_values
 
 
@@ -86,6 +88,16 @@ def test_circles_lie_on_the_image_with_the_size_of_a_spot(slide):
 def test_a_slide_without_an_image_is_drawn_all_the_same(slide, tmp_path):
     slide.uns["slide"]["image_path"] = ""
     (path,) = draw_slides({"a": slide}, tmp_path / "out")
+    assert path.is_file()
+
+
+def test_names_of_others_are_shown_as_they_are_and_not_as_mathematics(slide, tmp_path):
+    odd = r"a$\x$"  # which matplotlib would refuse
+    slide.var["gene_name"] = [odd, "MUC1", "MUC1"]
+    (path,) = draw_slides({odd: slide}, tmp_path / "out", colour=odd)
+    assert path.is_file()
+    found = register({odd: slide, "b": slide}, "none")
+    (path,) = draw_aligned({odd: slide, "b": slide}, found, tmp_path / "out", "sample")
     assert path.is_file()
 
 

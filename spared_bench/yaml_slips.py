@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+
+import yaml
 
 #: Of what the parser says, where the text itself shows no slip.
 _BY_REASON = {
@@ -16,6 +19,7 @@ _BY_REASON = {
     ),
     "expected ',' or": "Between braces and brackets, commas part what stands there.",
 }
+_TAB = re.compile(r" *\t")
 #: Where blanks mean something: before a line, and behind a sign of YAML.
 _OTHER_BLANK = re.compile(r"(?:^ *|[:,-])([^\S \t])")
 _OTHER_COLON = re.compile(r"^ *[\w-]+\N{FULLWIDTH COLON}")
@@ -32,14 +36,62 @@ def slip(text: str, reason: str) -> str:
     """
     if text.lstrip().startswith("```"):
         return "Leave out the lines of ```, which are signs of a web page."
-    for number, line in enumerate(text.splitlines(), start=1):
-        if re.match(r" *\t", line):
-            return f"Line {number} is indented by a tab, where YAML takes blanks alone."
-        if found := _OTHER_BLANK.search(line):
-            return (
-                f"Line {number} has a blank of another kind (U+{ord(found[1]):04X}), as word"
-                " processors and web pages have: write a plain one."
-            )
-        if _OTHER_COLON.match(line):
-            return f"Line {number} has a wide colon, which is none to YAML: write `:` and a blank."
-    return next((told for said, told in _BY_REASON.items() if re.search(said, reason)), "")
+    return _in_a_line(text) or next(
+        (told for said, told in _BY_REASON.items() if re.search(said, reason)), ""
+    )
+
+
+def _in_a_line(text: str) -> str:
+    """Tell of the first line without whose slip the parser would come further; else nothing.
+
+    The same signs stand in prose, too, where they are none.
+    """
+    lines = text.splitlines()
+    found = [(at, *told) for at, line in enumerate(lines) if (told := _told_of(line))]
+    before = _end_of(lines)
+
+    def comes_further(mended: int) -> bool:
+        """Whether it does with the first of the lines written as they are meant."""
+        meant = {at: line for at, _, line in found[:mended]}
+        return _end_of([meant.get(at, line) for at, line in enumerate(lines)]) > before
+
+    first = bisect_left(range(len(found) + 1), True, lo=1, key=comes_further)
+    if first > len(found):
+        return ""
+    at, wrong, _ = found[first - 1]
+    return f"Line {at + 1} {wrong}"
+
+
+def _told_of(line: str) -> tuple[str, str] | None:
+    """Return what may be wrong with a line, and how it is meant."""
+    if found := _TAB.match(line):
+        return (
+            "is indented by a tab, where YAML takes blanks alone.",
+            found[0].replace("\t", "  ") + line[found.end() :],
+        )
+    if found := _OTHER_BLANK.search(line):
+        return (
+            f"has a blank of another kind (U+{ord(found[1]):04X}), as word processors and web"
+            " pages have: write a plain one.",
+            re.sub(r"[^\S \t]", " ", line),
+        )
+    if _OTHER_COLON.match(line):
+        return (
+            "has a wide colon, which is none to YAML: write `:` and a blank.",
+            line.replace("\N{FULLWIDTH COLON}", ": ", 1),
+        )
+    return None
+
+
+def _end_of(lines: list[str]) -> tuple[int, int]:
+    """Return the line and column up to which these are YAML."""
+    end = (len(lines) + 1, 0)
+    try:
+        for _ in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader):
+            pass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        return (mark.line, mark.column) if mark else end
+    except yaml.YAMLError:  # a sign that no text holds
+        return end
+    return end

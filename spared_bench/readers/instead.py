@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,22 @@ _STARTS = {
 }
 #: How a workbook of Excel begins, which is a zip archive, behind the head of its first member.
 _WORKBOOK = b"[Content_Types].xml"
-_PAGES = (b"<!doctype", b"<html", b"<?xml")
+#: What may stand before the first element of XML: its head, remarks, and what kind it is of.
+_BEFORE_XML = re.compile(
+    rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!doctype(?![^>[]*\bhtml\b)[^>[]*(?:\[.*?\]\s*)?>)*",
+    re.DOTALL | re.IGNORECASE,
+)
+_ELEMENT = re.compile(rb"<!?(?:doctype\s+)?(?:[\w.-]+:)?([\w.-]+)", re.IGNORECASE)
+_BYTE_ORDER = b"\xef\xbb\xbf"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: The mark of DICOM, before which nothing has to stand.
 _DICOM, _BEFORE_DICOM = b"DICM", 128
-_START_BYTES = 132
-_FEWEST_ZEROS = 64
+_START_BYTES = 4_096  # before which a drawing may name its program, and say what it may be used for
+_FEWEST_ZEROS, _MOST_ZEROS = 64, 132
 
 
 def require_image(path: Path) -> None:
-    """Refuse what stands in the place of an image: packed, a web page, a pointer, nothing yet.
+    """Refuse what stands in the place of an image: packed, markup, a pointer, nothing yet.
 
     Raises
     ------
@@ -68,18 +75,36 @@ def instead(path: Path) -> str:
 def _by_its_start(start: bytes) -> str:
     if not start:
         return "It is empty: copy or fetch it again."
-    if start[_BEFORE_DICOM:] == _DICOM:
+    if start[_BEFORE_DICOM:].startswith(_DICOM):
         return "It is DICOM, which no reader here knows: convert it to OME-TIFF."
-    if not any(start) and len(start) >= _FEWEST_ZEROS:
+    if len(start) >= _FEWEST_ZEROS and not any(start[:_MOST_ZEROS]):
         return (
             "It begins with zeros alone, as a file does of which a copy, a download or a cloud"
             " folder has made the place and not the content: copy or fetch it again."
         )
     if start[30:].startswith(_WORKBOOK):
         return "It is a workbook of Excel: save the sheet that is meant as CSV."
-    if start.lstrip().lower().startswith(_PAGES):
-        return "It is a web page, which a server has sent for the file: fetch the file itself."
+    if told := _in_markup(start):
+        return told
     return next((said for mark, said in _STARTS.items() if start.startswith(mark)), "")
+
+
+def _in_markup(start: bytes) -> str:
+    text = start.removeprefix(_BYTE_ORDER)
+    before = _BEFORE_XML.match(text)
+    rest = text[before.end() if before else 0 :]
+    element = _ELEMENT.match(rest)
+    name = element[1].lower() if element else b""
+    if name == b"html":
+        return "It is a web page, which a server has sent for the file: fetch the file itself."
+    if name == b"svg":
+        return "It is a drawing (SVG), which has no pixels: export it as PNG or TIFF."
+    if name == b"error":  # of a store in a cloud
+        return "It is what a server has answered in place of the file: fetch the file itself."
+    if text.lstrip().startswith(b"<?xml"):
+        told = f" of the kind {name.decode('ascii', 'replace')!r}" if name else ""
+        return f"It is a text in XML{told}: name the file of the data that it goes with."
+    return ""
 
 
 def _missing_codec(path: Path) -> str:

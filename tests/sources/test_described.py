@@ -849,12 +849,39 @@ def test_an_image_that_cannot_be_decoded_is_refused_when_a_dataset_is_added(tmp_
         (gzip.compress(b"II*\0"), "It is packed by gzip: unpack it"),
         (b"PK\3\4" + bytes(40), "It is packed by zip: unpack it"),
         (b"<!DOCTYPE html><html>Sign in</html>", "It is a web page"),
+        (
+            b'<?xml version="1.0"?>\n<!-- a --><!DOCTYPE html PUBLIC "-//W3C">\n<html>',
+            "It is a web page",
+        ),
+        (
+            b'<?xml version="1.0"?>\n<!-- Inkscape -->\n<svg\n width="9">',
+            r"It is a drawing \(SVG\)",
+        ),
+        (
+            b'\xef\xbb\xbf<!DOCTYPE svg [\n<!ENTITY a "b">\n]>\n<svg:svg>',
+            r"It is a drawing \(SVG\)",
+        ),
+        (b'<?xml version="1.0"?><OME xmlns="x">', "It is a text in XML of the kind 'ome': name"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied', "It is what a server has answered"),
         (b"version https://git-lfs.github.com/spec/v1\n", "It is a pointer of Git LFS"),
         (b"", "It is empty"),
         (bytes(4_096), "It begins with zeros alone"),
         (bytes(128) + b"DICM" + bytes(4_096), "It is DICOM, which no reader here knows"),
     ],
-    ids=["gzip", "zip", "page", "pointer", "empty", "zeros", "dicom"],
+    ids=[
+        "gzip",
+        "zip",
+        "page",
+        "xhtml",
+        "drawing",
+        "dtd",
+        "xml",
+        "denied",
+        "pointer",
+        "empty",
+        "zeros",
+        "dicom",
+    ],
 )
 def test_what_stands_in_the_place_of_an_image_is_told(tmp_path, content, told):
     own_image(tmp_path / "T1" / "adata.h5ad", 1)

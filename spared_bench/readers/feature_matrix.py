@@ -332,19 +332,20 @@ def _rows(folder: Path, what: str, *names: str) -> tuple[list[list[str]], list[s
     lines = lines_of(read_text(path, CountsError, "part of the feature-barcode matrix"))
     separator = _separator(lines)
     rows = _without_numbers([fields_of(line, separator) for line in lines])
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=lines.first):
         if not row[0]:
             raise ValueError(f"line {number} of {path.name} begins with an empty field: {row[:3]}")
         if len(row) != len(rows[0]):
             raise ValueError(
                 f"line {number} of {path.name} has {counted(len(row), 'field')}, {row[:3]},"
-                f" where line 1 has {len(rows[0])}"
+                f" where line {lines.first} has {len(rows[0])}"
             )
     if not rows:
         raise ValueError(f"{path.name} is empty")
     if len(rows[0]) == 1 and sum(" " in row[0] for row in rows) * 2 > len(rows):
         raise ValueError(
-            f"line 1 of {path.name} is {rows[0][0][:60]!r}; fields stand between tabs, not blanks"
+            f"line {lines.first} of {path.name} is {rows[0][0][:60]!r}; fields stand between tabs,"
+            " not blanks"
         )
     return rows, unseen_in((line.replace("\t", " ") for line in lines), what)
 

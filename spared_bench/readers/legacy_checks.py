@@ -44,13 +44,14 @@ def check_tables(counts: Path, spots: Path | None) -> list[str]:
             raise CoordinateError(
                 f"{spots} gives position {x:g}x{y:g} two places on the image. Leave one row of it."
             )
-    header, *rows = lines_of(read_text(counts, CountsError, "table of counts")) or [""]
+    lines = lines_of(read_text(counts, CountsError, "table of counts"))
+    header, *rows = lines or [""]
     names = fields_of(header, "\t")
     if "" in names[1:-1]:  # the corner may be empty, and a tab may end the line
         raise CountsError(
             f"Column {names.index('', 1) + 1} of {counts} has no name. Name it, or remove it."
         )
-    for number, row in enumerate(rows, start=2):
+    for number, row in enumerate(rows, start=lines.first + 1):
         if row.startswith("\t"):
             raise CountsError(f"Row {number} of {counts} has no name. Name it, or remove it.")
         if "_" in row and (joined := _JOINED.search(row)):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spared_bench.errors import CoordinateError, CountsError, DataError
 from spared_bench.readers.tables import parse_position
-from spared_bench.readers.text import bare, fields_of, lines_of, read_text
+from spared_bench.readers.text import Lines, bare, fields_of, lines_of, read_text
 from spared_bench.words import counted
 
 _SEPARATORS = {",": "commas", ";": "semicolons", " ": "blanks"}
@@ -88,10 +88,15 @@ def _counts(path: Path) -> tuple[list[str], list[str]]:
     else:
         rows, place, notes = _between_others(lines, path)
     notes = [*notes, *_take_marks_off(rows, place, path)]
-    return ["\t".join(row) for row in rows], notes
+    return [*_not_counted(lines), *("\t".join(row) for row in rows)], notes
 
 
-def _between_others(lines: list[str], path: Path) -> tuple[list[list[str]], str, list[str]]:
+def _not_counted(lines: Lines) -> list[str]:
+    """Return what stood before lines in their file, so that those of a copy have their numbers."""
+    return ["sep=\t"] * (lines.first - 1)
+
+
+def _between_others(lines: Lines, path: Path) -> tuple[list[list[str]], str, list[str]]:
     """Return the fields of a table without tabs, where its spots stand, and what to record."""
     found = {}
     for separator in _SEPARATORS:
@@ -175,7 +180,7 @@ def _spots(path: Path) -> tuple[list[str], list[str]]:
         header = [name.casefold() for name in fields_of(lines[0], separator)]
         if _COLUMNS - set(header):
             continue
-        rows = [fields_of(line, separator) for line in lines if line.strip()]
+        rows = [fields_of(line, separator) if line.strip() else [] for line in lines]
         notes = []
         if separator in _SEPARATORS:
             what = _SEPARATORS[separator]
@@ -183,9 +188,10 @@ def _spots(path: Path) -> tuple[list[str], list[str]]:
         if not _ADJUSTED & set(header):
             notes.append(f"{_ARRAY_ALONE} (new_x, new_y), and those of the array were taken.")
             x, y = header.index("x") - len(header), header.index("y") - len(header)
-            rows = [[*row, row[x], row[y]] for row in rows]
+            rows = [[*row, row[x], row[y]] if len(row) >= len(header) else row for row in rows]
             rows[0][-2:] = ["new_x", "new_y"]
-        return ["\t".join(row) for row in rows] if notes else [], notes
+        copy = [*_not_counted(lines), *("\t".join(row) for row in rows)]
+        return copy if notes else [], notes
     return [], []  # whose reader says what is lacking
 
 
@@ -210,7 +216,7 @@ def _odd_row(rows: list[list[str]]) -> int:
     return next((at for at, row in enumerate(rows, start=1) if at > 1 and len(row) != width), 0)
 
 
-def _unclear(lines: list[str], path: Path) -> str:
+def _unclear(lines: Lines, path: Path) -> str:
     """Say why a table without tabs cannot be read."""
     separator = max(_SEPARATORS, key=lines[0].count)
     rows = [fields_of(line, separator) for line in lines]
@@ -218,12 +224,12 @@ def _unclear(lines: list[str], path: Path) -> str:
         "Expected fields between tabs (or commas, semicolons, blanks), spots as rows, named"
         " '<x>x<y>' as in '10x21', and genes as columns, or the other way round."
     )
-    odd = _odd_row(rows)
+    odd, before = _odd_row(rows), lines.first - 1
     if len(rows) > 1 and len(rows[0]) > 1 and odd:
         return (
-            f"Line {odd} of {path} has {counted(len(rows[odd - 1]), 'field')} between"
-            f" {_SEPARATORS[separator]}, where line 2 has {len(rows[1])}: is it cut off, or is a"
-            f" decimal point written as a comma? {expected}"
+            f"Line {odd + before} of {path} has {counted(len(rows[odd - 1]), 'field')} between"
+            f" {_SEPARATORS[separator]}, where line {2 + before} has {len(rows[1])}: is it cut off,"
+            f" or is a decimal point written as a comma? {expected}"
         )
     return (
         f"{path} begins with {lines[0][:60]!r}, and neither the first field of every line nor those"

@@ -55,7 +55,7 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     lines = lines_of(read_text(path, CountsError, "table of counts"))
     if not lines:
         raise CountsError(f"The counts table {path} is empty.")
-    names, matrix = _parse_rows(lines[1:], path)
+    names, matrix = _parse_rows(lines[1:], path, lines.first + 1)
     n_rows, width = matrix.shape
     header = fields_of(lines[0], "\t")
     if not width or len(header) not in (width, width + 1):  # R leaves out the corner
@@ -75,12 +75,12 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     )
 
 
-def _parse_rows(lines: Sequence[str], path: Path) -> tuple[list[str], csr_matrix]:
-    """Split a table's lines, from its second on, into names and numbers."""
+def _parse_rows(lines: Sequence[str], path: Path, first: int) -> tuple[list[str], csr_matrix]:
+    """Split a table's lines, from one on, into names and numbers."""
     from scipy import sparse
 
     names, rows = [], []
-    for number, line in enumerate(lines, start=2):
+    for number, line in enumerate(lines, start=first):
         name, *values = fields_of(line, "\t") if '"' in line else line.split("\t")
         try:
             rows.append(sparse.csr_matrix(np.array(values, dtype=np.float32)))
@@ -88,7 +88,7 @@ def _parse_rows(lines: Sequence[str], path: Path) -> tuple[list[str], csr_matrix
             raise CountsError(f"{path}, line {number} ({name!r}): {error}.") from error
         if rows[-1].shape != rows[0].shape:
             raise CountsError(
-                f"{path}, line {number} ({name!r}) has {len(values)} values, but line 2 has"
+                f"{path}, line {number} ({name!r}) has {len(values)} values, but line {first} has"
                 f" {rows[0].shape[1]}. The file is damaged or incomplete; fetch it again."
             )
         names.append(bare(name))
@@ -170,7 +170,9 @@ def text_table(
     """
     import pandas as pd
 
-    lines = [line for line in lines_of(read_text(path, error, what)) if line.strip()]
+    whole = lines_of(read_text(path, error, what))
+    numbers = [number for number, line in enumerate(whole, start=whole.first) if line.strip()]
+    lines = [line for line in whole if line.strip()]
     if not lines:
         raise error(f"The {what} {path} is empty. Copy it again.")
     separator = separator or ("\t" if "\t" in lines[0] else max(",;", key=lines[0].count))
@@ -179,7 +181,7 @@ def text_table(
     if not names and {len(row) for row in rows} == {len(columns) + 1}:
         ends_empty = not any(row[-1] for row in rows)
         columns = [*columns, ""] if ends_empty else ["", *columns]
-    for number, row in enumerate(rows, start=1 if names else 2):
+    for number, row in zip(numbers[len(lines) - len(rows) :], rows, strict=True):
         if len(row) != len(columns):
             raise error(
                 f"Row {number} of {path} has {counted(len(row), 'field')},"

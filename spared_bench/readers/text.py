@@ -67,15 +67,30 @@ def unpack(raw: bytes) -> bytes:
     return gzip.decompress(raw) if raw.startswith(GZIP) else raw
 
 
-def lines_of(text: str) -> list[str]:
+class Lines(list[str]):
+    """The lines of a text.
+
+    Attributes
+    ----------
+    first : int
+        The number that the first of them has in the file.
+    """
+
+    first = 1
+
+
+def lines_of(text: str) -> Lines:
     """Return the lines of a text; those without a field at its end are nothing.
 
     So is a first one by which Excel tells the separator, which the other lines show.
     """
-    lines = _LINE_END.split(text)
+    lines = Lines(_LINE_END.split(text))
     while lines and _NO_FIELD.fullmatch(lines[-1]):
         del lines[-1]
-    return lines[1:] if lines and separator_told(lines[0]) else lines
+    if lines and separator_told(lines[0]):
+        del lines[0]
+        lines.first = 2
+    return lines
 
 
 def separator_told(line: str) -> str:

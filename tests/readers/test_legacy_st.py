@@ -12,6 +12,7 @@ from spared_bench.data import validate_raw_slide
 from spared_bench.errors import CoordinateError, CountsError, ImageError, MissingFileError
 from spared_bench.readers import read_legacy_st
 from spared_bench.readers.legacy_checks import check_tables
+from spared_bench.readers.legacy_tables import between_tabs
 
 WIDTH, HEIGHT = 640, 680  # 20 pixels from spot to spot
 SPOTS = [(x, y) for x in range(3, 7) for y in range(4, 9)]
@@ -217,6 +218,34 @@ def test_a_line_cut_short_is_refused(section):
     counts.write_text(counts.read_text().rstrip()[:-2])
     with pytest.raises(CountsError, match=r"line 21 \('6x8'\) has 2 values, but line 2 has 3"):
         read_legacy_st(counts, spots, image)
+
+
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_lines_are_counted_as_in_the_file(section, separator):
+    counts, spots, _ = section
+    for path in (counts, spots):
+        text = path.read_text().replace("\t", separator)
+        path.write_text(f"sep={separator}\n{text}")
+    whole = counts.read_text()
+
+    def read():
+        with between_tabs(counts, spots) as (counts_copy, spots_copy, _):
+            read_legacy_st(counts_copy, spots_copy, None)
+
+    read()
+    counts.write_text(whole.replace(f"\n3x5{separator}", f"\n3x5{separator}many"))
+    with pytest.raises(CountsError, match=r"counts\S*, line 4 \('3x5'\): could not convert .*many"):
+        read()
+    counts.write_text(whole.rstrip()[:-2])
+    with pytest.raises(CountsError, match=r"ine 22 .*, (but|where) line 3 has"):
+        read()
+    counts.write_text(whole)
+    spots.write_text(f"{spots.read_text().rstrip()}\n\n1{separator}2\n")
+    with pytest.raises(CoordinateError, match=r"Row 24 of .* has 2 fields"):
+        read()
+    spots.write_text(spots.read_text().replace("new_x", "none"))
+    with pytest.raises(CoordinateError, match=r"Row 24 of .* has 2 fields"):
+        read()
 
 
 def test_a_truncated_gzip_file_is_refused(section):

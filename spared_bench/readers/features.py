@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.errors import CountsError
+from spared_bench.readers.genes import is_missing
 from spared_bench.words import counted
 
 GENES = "Gene Expression"
@@ -85,7 +86,7 @@ def choose_genes(
     Parameters
     ----------
     ids, symbols : sequence of str
-        Of the features.
+        Of the features; one that is not told (``None``, nan, ``pandas.NA``) goes by the other.
     where : str
         What holds them, for messages.
     kinds, genomes : sequence, optional
@@ -97,8 +98,9 @@ def choose_genes(
     Raises
     ------
     CountsError
-        If no feature is a gene, or which genome is meant is unclear.
+        If no feature is a gene, a gene has no name, or which genome is meant is unclear.
     """
+    ids, symbols = _names(ids, symbols, where)
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
     if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
@@ -165,9 +167,24 @@ def _plain(kind: str) -> str:
 
 def _words(values: Sequence[Any] | None) -> list[str]:
     """Return values as text, empty where nothing is told; an empty list where nothing is at all."""
-    told = [None if value is None or value != value else value for value in values or ()]  # noqa: PLR0124
-    words = ["" if value is None or value in NO_ID else str(value).strip() for value in told]
+    told = ["" if is_missing(value) else str(value).strip() for value in values or ()]
+    words = ["" if word in NO_ID else word for word in told]
     return words if any(words) else []
+
+
+def _names(ids: Sequence[Any], symbols: Sequence[Any], where: str) -> tuple[list[str], list[str]]:
+    """Return ids and symbols as text, of which one that is not told is as the other."""
+    pairs = [
+        (second if is_missing(first) else first, first if is_missing(second) else second)
+        for first, second in zip(ids, symbols, strict=True)
+    ]
+    for number, (name, _) in enumerate(pairs, start=1):
+        if is_missing(name):
+            raise CountsError(
+                f"Feature {number} of {where} has neither an id nor a symbol. Name it, or leave it"
+                " out."
+            )
+    return [str(first) for first, _ in pairs], [str(second) for _, second in pairs]
 
 
 def _genomes_in(ids: Sequence[str]) -> list[str]:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from spared_bench.errors import CountsError
+from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _VERSIONED = re.compile(r"(ENS[A-Z]*G\d+)\.\d+")
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a value is one of those by which pandas and numpy tell nothing."""
+    import pandas as pd
+
+    return value is None or value is pd.NA or bool(value != value)  # noqa: PLR0124
 
 
 def without_version(names: Sequence[str]) -> list[str]:
@@ -45,8 +55,19 @@ def merge_duplicated_genes(
         Unique.
     repairs : list of str
         A sentence about what was merged; empty if nothing was.
+
+    Raises
+    ------
+    CountsError
+        If a name is missing: those without one are not one gene.
     """
     from scipy import sparse
+
+    if (lacking := sum(map(is_missing, names))) > 0:
+        raise CountsError(
+            f"{counted(lacking, 'column')} of the counts: no gene's name, but None, nan or NA. Name"
+            " what is a gene, and leave out what is none."
+        )
 
     unique = list(dict.fromkeys(names))
     if len(unique) == len(names):

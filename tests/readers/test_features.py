@@ -21,6 +21,7 @@ def chosen(ids, **told):
         ["Gene Expression", "Antibody Capture"],
         ["Gene Expression", np.nan],
         ["Gene Expression", None],
+        pd.array(["Gene Expression", pd.NA], dtype="string"),
         pd.Categorical(["gene expression", "Multiplexing Capture"]),
         ["Gene.Expression", "Antibody.Capture"],
         ["Gene_Expression", "Gene"],
@@ -112,7 +113,15 @@ def test_a_gene_without_an_id_goes_by_its_symbol():
     assert (found.ids, found.symbols) == (["ENSG1", "b", "c", "NA"], ["a", "b", "c", "NA"])
 
 
-@pytest.mark.parametrize("untold", [np.nan, None, "", "nan", "NA"])
+@pytest.mark.parametrize("untold", [np.nan, None, pd.NA, pd.NaT])
+def test_a_name_that_is_not_told_is_as_the_other(untold):
+    found = choose_genes(["ENSG1", untold, "ENSG3"], ["a", "b", untold], "m")
+    assert (found.ids, found.symbols) == (["ENSG1", "b", "ENSG3"], ["a", "b", "ENSG3"])
+    with pytest.raises(CountsError, match="Feature 2 of m has neither an id nor a symbol"):
+        choose_genes(["ENSG1", untold], ["a", untold], "m")
+
+
+@pytest.mark.parametrize("untold", [np.nan, None, pd.NA, "", "nan", "NA"])
 def test_genes_whose_genome_is_not_told_go_by_their_names(untold):
     ids = ["ENSG00000141510", "MYC", "ENSMUSG00000059552", "EGFP", "Myc"]
     genomes = ["GRCh38", untold, "mm10", untold, untold]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from spared_bench.errors import CountsError
 from spared_bench.readers import merge_duplicated_genes
 from spared_bench.readers.genes import without_version
 
@@ -43,3 +46,9 @@ def test_only_ensembl_ids_lose_what_follows_a_dot():
         "RP11-34P13.7",
         "MT-CO1",
     ]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_genes_without_a_name_are_not_one(missing):
+    with pytest.raises(CountsError, match="2 columns of the counts: no gene's name"):
+        merge_duplicated_genes(sparse.csr_matrix(np.eye(3)), ["a", missing, missing])

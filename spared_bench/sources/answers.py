@@ -23,6 +23,7 @@ _PAGE = re.compile(
 )
 #: How a server's own words begin that are no page: JSON, XML, a page in UTF-16.
 _WORDS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*[<{\[]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 #: Of files that begin otherwise.
 _NO_TEXT = re.compile(
     r"\.(t?gz|zip|tar|bz2|xz|zst|7z|h5|h5ad|hdf5|loom|rds|parquet|np[yz]|tiff?|svs|ndpi|png|jpe?g|jp2)"
@@ -86,10 +87,16 @@ def refuse_page(part: Path, expected: Expected) -> None:
     if _PAGE.match(begin):
         forget(part)
         raise HopelessError(_IS_PAGE)
-    if _NO_TEXT.search(part.name) and _WORDS.match(begin):
+    if _NO_TEXT.search(part.name) and _WORDS.match(begin) and _is_text(begin):
         forget(part)
         told = " ".join(begin.decode("utf-8", "replace").split())[:150]
         raise HopelessError(f"the server answered with a message instead of the file: {told}")
+
+
+def _is_text(begin: bytes) -> bool:
+    """Whether bytes are text in some encoding: a tar archive begins with any name, and zeros."""
+    read = (begin.decode(name, "replace") for name in ("utf-8", "utf-16-le", "utf-16-be"))
+    return any(not _CONTROL.search(text) for text in read)
 
 
 def _may_be_page(name: str, expected: Expected) -> bool:

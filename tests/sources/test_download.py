@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
+import tarfile
 import threading
 from random import Random
 
@@ -208,6 +210,15 @@ def test_a_message_is_not_taken_for_a_file_that_is_no_text(server, tmp_path, nam
     with pytest.raises(DownloadError, match=r"a message instead of the file: .*[{<]"):
         get(tmp_path, server.serve("/a", words), name=name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["{a}.txt", "<b>", "[1]" * 33])
+def test_a_tar_archive_begins_with_any_name(server, tmp_path, name):
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    content = archive.getvalue()
+    assert get(tmp_path, server.serve("/a", content), name="slides.tar") == content
 
 
 @pytest.mark.parametrize("name", ["facts.json", "slide.ome.xml", "scan.bin"])

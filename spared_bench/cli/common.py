@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,6 +111,27 @@ def require_ending(path: Path, ending: str, what: str, hint: str = "") -> None:
     """
     if path.suffix.lower() != ending:
         raise UsageError(f"{path} is no name for {what}: end it in {ending}.{hint and ' '}{hint}")
+
+
+def write_named(path: Path, text: str) -> None:
+    """Write a text into a file that a user names, in one step; a pipe or a device as it comes.
+
+    Raises
+    ------
+    OSError
+        With that name, and no other.
+    """
+    from spared_bench.files import write_text
+
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        target = path.resolve()  # what a link leads to, and not the link
+        os.stat(f"{target.parent}/.")  # noqa: PTH116  # a folder that is not there is not made
+        write_text(target, text, sync=False)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

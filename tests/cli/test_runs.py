@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -198,9 +199,12 @@ def test_shards_together_run_everything(workspace):
 
 def test_an_exported_plan_is_a_script_whose_tasks_run_its_shards(tmp_path):
     script = tmp_path / "job.sh"
+    script.write_text("mine")
+    os.link(script, tmp_path / "before.sh")
     selection = ["--all", "--suite", "demo", "-w", "/shared/my work; rm -rf x"]
     spared_bench("plan", "export", "--tasks", 3, "--gpus", 1, "-o", script, "--", *selection)
     text = script.read_text()
+    assert (tmp_path / "before.sh").read_text() == "mine"  # replaced, and not written into
     assert "#SBATCH --array=1-3\n" in text
     assert "#SBATCH --gres=gpu:1\n" in text
     called = subprocess.run(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
+from spared_bench.cli.common import write_named
 from spared_bench.errors import SparedBenchError
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.submissions.conftest import archive, run_bench, run_workspace  # noqa: F401
@@ -51,11 +55,14 @@ def test_from_build_to_withdraw(submit, tmp_path):
 
 def test_a_refused_bundle_ends_with_status_1_and_its_problems(submit, tmp_path):
     (tmp_path / "evil.zip").write_bytes(b"no archive")
+    (tmp_path / "comment.md").write_text("mine")
+    os.link(tmp_path / "comment.md", tmp_path / "before.md")
     checked = submit("check", "evil.zip", "--comment", "comment.md")
     assert checked.exit_code == 1
     assert "problem: evil.zip is refused: it is no zip archive" in checked.output
     assert "evil.zip: refused; 0 results.\n" in checked.output.replace("not re-scored; ", "")
     assert ": refused" in (tmp_path / "comment.md").read_text()
+    assert (tmp_path / "before.md").read_text() == "mine"  # it was replaced, and not written into
     report = json.loads(submit("check", "evil.zip", "--json").stdout)
     assert report["ok"] is False
     assert "evil.zip is refused" in error_of(submit("add", "evil.zip"))
@@ -117,6 +124,37 @@ def test_a_file_that_cannot_be_written_is_told(submit, tmp_path):
         ["add", "x.zip", "--leaderboards", "file"],
     ):
         assert "Name files and folders that can be" in error_of(submit(*arguments))
+
+
+def test_what_a_user_names_is_written_whole_or_stays(tmp_path, monkeypatch):
+    comment, link = tmp_path / "comment.md", tmp_path / "link.md"
+    comment.write_text("mine")
+    link.symlink_to(comment)
+    monkeypatch.setattr(Path, "replace", lambda *_: cut_short())
+    with pytest.raises(OSError, match=r"No space left on device: '.*/link\.md'"):
+        write_named(link, "new")
+    assert comment.read_text() == "mine"
+    monkeypatch.undo()
+    write_named(link, "new")
+    assert (link.is_symlink(), comment.read_text()) == (True, "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"comment.md", "link.md"}
+    for named in (tmp_path / "none" / "x", comment / "x"):
+        with pytest.raises(OSError, match=r"x'$"):
+            write_named(named, "new")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_a_user_names_gets_what_is_written(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_named(pipe, "new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+
+
+def cut_short():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("name", ["slide.png", "mine.key", "new"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from spared_bench.cli.commands.run import RunCommand, bench_of, run
+from spared_bench.cli.common import write_named
 from spared_bench.cli.plan import warn_unavailable
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import UsageError
@@ -82,7 +83,7 @@ def export(
         typer.echo(text, nl=False)  # noqa: TID251  # a script, which is to stay as it is
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        write_named(out, text)
     except OSError as error:
         way = way_out(error, "Name another file with `-o`.")
         raise UsageError(f"Cannot write {out}: {error.strerror}. {way}") from error

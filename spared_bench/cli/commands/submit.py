@@ -17,6 +17,7 @@ from spared_bench.cli.common import (
     require_ending,
     show_result,
     warn_of_quarantine,
+    write_named,
 )
 from spared_bench.cli.terminal import echo
 from spared_bench.errors import SubmissionError, UsageError, WorkspaceError
@@ -200,7 +201,7 @@ def check(
         text = _comment(report, bench_of, entries)
         with _telling_of_files():
             comment.parent.mkdir(parents=True, exist_ok=True)
-            comment.write_text(text, encoding="utf-8")
+            write_named(comment, text)
     show_result(report.as_dict(), as_json, lambda: _print(report))
     if not report.ok:
         raise typer.Exit(1)
@@ -236,7 +237,7 @@ def review(
     with _telling_of_files():
         out.mkdir(parents=True, exist_ok=True)
         found = review_request(Path(), base, head, out / "bundles", check_one)
-        (out / "comment.md").write_text(found.comment, encoding="utf-8")
+        write_named(out / "comment.md", found.comment)
     echo(found.comment)
     if not found.ok:
         raise typer.Exit(1)

@@ -375,6 +375,8 @@ def _of_adata(
         sizes = diameter, um_per_px, scale
         with _telling(image, called):
             made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))
+    if image != path:
+        made.uns["spared_bench"]["image"] = called
     if image != path or scale != 1:
         made.uns[SPATIAL] = {str(name) or image.stem: library}
     return made

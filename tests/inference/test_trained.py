@@ -694,9 +694,12 @@ def test_an_anndata_is_taken_as_its_reader_takes_a_file(trained_workspace, toy, 
 
 def test_an_image_in_an_anndata_is_called_as_it_is_there(trained_workspace, toy):
     factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
-    images = {"hires": np.full((9, 9, 3), 200, np.uint8)}
+    images = {"hires": np.full((90, 90, 3), 200, np.uint8)}
     adata = ad.AnnData(np.zeros((1, 1), np.float32), obsm={"spatial": np.array([[60.0, 80.0]])})
     adata.uns["spatial"] = {"a": {"images": images, "scalefactors": factors}}
+    made = spared_bench.predict("toy/none/linear-probe", adata, workspace=trained_workspace)
+    assert made.uns["spared_bench"]["image"] == "'hires' in uns['spatial'] of the AnnData"
+    images["hires"] = images["hires"][:9, :9]
     told = r"outside the image 'hires' in uns\['spatial'\] of the AnnData, which is 9 x 9 pixels"
     with pytest.raises(CoordinateError, match=told):
         spared_bench.predict("toy/none/linear-probe", adata, workspace=trained_workspace)

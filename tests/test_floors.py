@@ -19,7 +19,8 @@ FLOORS = (
         "ground",
         "pretty errors whereabouts annotations bounds prediction results specs statistics files"
         " threads memory geometry guard words wrong_values encoded yaml_slips strict validated"
-        " apart fresh interpreter sandbox beside shipped unseen harmless tars ordinary removal",
+        " apart fresh interpreter sandbox beside shipped unseen harmless tars ordinary removal"
+        " lasting",
     ),
     ("keys", "keys"),
     ("store", "store"),

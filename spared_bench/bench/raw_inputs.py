@@ -150,12 +150,12 @@ class RawInputs(Lookup):
             path.with_suffix(MIDDLES).unlink(missing_ok=True)
             path.with_suffix(FRAMES).unlink(missing_ok=True)
             return
-        write_text(path, text)
+        write_text(path, text, sync=False)
         sections = read_transforms(path)
         middles = self.middles_of(name, sections)
         frames = self.frames_of(name, {*sections, *middles.values()})
-        write_text(path.with_suffix(MIDDLES), json.dumps(middles))
-        write_text(path.with_suffix(FRAMES), json.dumps(frames))
+        write_text(path.with_suffix(MIDDLES), json.dumps(middles), sync=False)
+        write_text(path.with_suffix(FRAMES), json.dumps(frames), sync=False)
 
     def place_by_hand(self, name: str) -> Path:
         """Return where the transforms by hand of a dataset lie."""

@@ -21,7 +21,7 @@ from spared_bench.errors import PluginError, SparedBenchError, UsageError, Works
 from spared_bench.guard import end_despite_threads, end_output, nobody_reads, refuse_exit
 from spared_bench.interpreter import require_docstrings
 from spared_bench.registry import try_first
-from spared_bench.store.disk import why_not_written
+from spared_bench.store.disk import why_lost, why_not_written
 from spared_bench.whereabouts import shut
 
 app = typer.Typer(
@@ -144,7 +144,7 @@ def main() -> None:
         if not _is_somewhere():
             told = "The folder in which this command was begun is not there any more."
             sys.exit(fail(UsageError(f"{told} Go to another one (`cd`) and repeat it.")))
-        if not (told := why_not_written(error)):
+        if not (told := why_not_written(error) or why_lost(error)):
             raise
         sys.exit(fail(WorkspaceError(told)))
     finally:

@@ -81,11 +81,11 @@ def write_tables(collection: Collection, folder: Path) -> list[Path]:
         "commands": collection.commands,
         "results": [result.as_dict() for result in results],
     }
-    write_text(folder / RESULTS, json.dumps(values, indent=1))
+    write_text(folder / RESULTS, json.dumps(values, indent=1), sync=False)
     _write_csv(folder / "summary.csv", [_row(result) for result in results])
     slides = [_row(result, slide) for result in results for slide in result.slides]
     _write_csv(folder / "slides.csv", slides)
-    write_text(folder / "table.md", markdown(collection))
+    write_text(folder / "table.md", markdown(collection), sync=False)
     return [folder / name for name in (RESULTS, "summary.csv", "slides.csv", "table.md")]
 
 

@@ -70,7 +70,7 @@ class Fingerprints:
         """
         if self._changed and self._memory.parent.is_dir():
             with suppress(OSError):
-                write_text(self._memory, json.dumps(self._known))
+                write_text(self._memory, json.dumps(self._known), sync=False)
             self._changed = False
 
 

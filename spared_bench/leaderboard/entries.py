@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spared_bench.errors import EntryError
-from spared_bench.files import write_text
+from spared_bench.lasting import write_lasting
 from spared_bench.specs import MetricSpec
 from spared_bench.strict import load_json
 from spared_bench.validated import first_problems
@@ -239,7 +239,7 @@ def write_entry(leaderboards: Path, entry: MethodEntry) -> Path:
     """Write an entry to its place and return the file; an earlier one is replaced."""
     path = entry_path(leaderboards, entry)
     text = json.dumps(entry.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-    write_text(path, text)
+    write_lasting(path, text)
     return path
 
 

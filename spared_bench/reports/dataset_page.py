@@ -69,7 +69,7 @@ def write_dataset_page(bench: Bench, name: str, path: Path, prepare: bool = True
         settings=told.settings_of(prepared),
         prepared=prepared is not None,
     )
-    write_text(path, html)
+    write_text(path, html, sync=False)
     return path
 
 

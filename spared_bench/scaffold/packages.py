@@ -92,7 +92,7 @@ def _template_folder(kind: str, form: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        write_text(path, text)
+        write_text(path, text, sync=False)
     except OSError as error:
         way = way_out(error, "Name a folder that can be written with --out.")
         raise UsageError(f"{path} cannot be written: {error.strerror or error}. {way}") from error

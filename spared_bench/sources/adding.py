@@ -47,7 +47,7 @@ def add_description(
         together, or lack a gene that the description names (``Compared``).
     """
     from spared_bench.data import LABEL, SPATIAL, validate_raw_slide
-    from spared_bench.files import write_text
+    from spared_bench.lasting import write_lasting
     from spared_bench.readers.filled_places import require_places
 
     described = read_description(path)
@@ -98,7 +98,7 @@ def add_description(
         described = described.model_copy(update={"classes": tuple(sorted(found))})
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     _refuse_known(kept, replace)  # which another command may have added while slides were read
-    write_text(kept, text)
+    write_lasting(kept, text)
     return described, kept
 
 

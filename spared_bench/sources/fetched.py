@@ -10,8 +10,8 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from spared_bench.errors import DownloadError
-from spared_bench.files import write_text
 from spared_bench.keys.hashing import file_digest
+from spared_bench.lasting import write_lasting
 from spared_bench.ordinary import read_json
 from spared_bench.sources.archives import is_safe
 from spared_bench.specs import DatasetSpec, RemoteFile
@@ -218,7 +218,7 @@ def _is_file(facts: Any) -> bool:
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
     """Replace the record; it is whole at any moment."""
-    write_text(folder / NAME, json.dumps(record, indent=1, sort_keys=True))
+    write_lasting(folder / NAME, json.dumps(record, indent=1, sort_keys=True))
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from spared_bench.errors import CorruptEntryError, UsageError, WorkspaceError
-from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
+from spared_bench.lasting import write_lasting
 from spared_bench.removal import remove_folder
 from spared_bench.store.disk import is_full, way_out
 from spared_bench.store.entries import MANIFEST, Entry, Store, manifest_of
@@ -164,7 +164,7 @@ def _adopt(store: Store, staging: Path, archive: Path, source: dict[str, Any]) -
     checked = [(kind, _checked(kind, folder, archive)) for kind, folder in arrived]
     if checked:  # before any of it is there, so that what is made of it is marked too
         text = json.dumps(source, indent=1)
-        write_text(store.root / ARCHIVES / f"{source['sha256'][:16]}.json", text)
+        write_lasting(store.root / ARCHIVES / f"{source['sha256'][:16]}.json", text)
     new = known = 0
     for kind, entry in checked:
         final = store.folder(kind, entry.key)

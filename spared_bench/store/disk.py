@@ -18,6 +18,8 @@ _SAYS_FULL = re.compile(
 )
 #: Numbers of errors that mean it.
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+#: Those of a disk, or of a server of files, that does not do what it is asked.
+FAILING = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN}
 _TRIED_MIB = 64
 
 
@@ -81,6 +83,17 @@ def why_not_written(error: OSError | RuntimeError) -> str:
     return (
         f"{file} cannot be written: {os.strerror(number or errno.ENOSPC)}. Free some space, or"
         " write elsewhere (`--workspace DIR`, `--data-dir DIR`, `--out`), then run the same"
+        " command again: what is finished is kept."
+    )
+
+
+def why_lost(error: OSError | RuntimeError) -> str:
+    """Return what to tell of a disk, or a server of files, that fails; empty for another error."""
+    if not (isinstance(error, OSError) and error.errno in FAILING):
+        return ""
+    return (
+        f"{error.filename or 'A file'} cannot be read or written: {os.strerror(error.errno)}. Its"
+        " disk fails, or the server that has it is away. When it is there again, run the same"
         " command again: what is finished is kept."
     )
 

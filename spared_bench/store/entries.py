@@ -26,11 +26,11 @@ from spared_bench.errors import (
     UnreadableEntryError,
     WorkspaceError,
 )
-from spared_bench.files import write_text
 from spared_bench.keys.hashing import canonical_json, digest, file_digest
+from spared_bench.lasting import bring_to_disk, write_lasting
 from spared_bench.ordinary import NOT_ORDINARY, read_json
 from spared_bench.removal import remove_folder
-from spared_bench.store.disk import FULL, is_full, is_full_at, why_unwritable
+from spared_bench.store.disk import FAILING, FULL, is_full, is_full_at, why_unwritable
 from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of, living_places
 from spared_bench.store.processes import is_orphan, stamp
@@ -40,7 +40,7 @@ MANIFEST = "manifest.json"
 _NOT_THAT_KIND = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, NOT_ORDINARY}
 #: Folders in an entry, one in the other: more than any library makes, and all that read them reach.
 _MOST_DEEP = 64
-_UNWRITABLE = FULL | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
+_UNWRITABLE = FULL | FAILING | {errno.EACCES, errno.EPERM, errno.ENOTDIR}
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,8 @@ class Store:
         facts = _writers(os.getpid()).map(_sync, paths)
         names = (path.relative_to(folder).as_posix() for path in paths)
         manifest = {"kind": kind, "inputs": inputs, "files": dict(zip(names, facts, strict=True))}
-        write_text(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
+        text = json.dumps(manifest, indent=1, sort_keys=True)
+        write_lasting(folder / MANIFEST, text)
 
     def remove(self, kind: str, key: str) -> None:
         """Take an entry away in one step, so that no reader meets half of it.
@@ -409,6 +410,5 @@ def _writers(pid: int) -> ThreadPoolExecutor:
 
 def _sync(path: Path) -> dict[str, Any]:
     """Bring a file to the disk; return its size and hash."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    bring_to_disk(path)
     return {"bytes": path.stat().st_size, "sha256": file_digest(path)}

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spared_bench.files import write_text
+from spared_bench.lasting import write_lasting
 from spared_bench.ordinary import read_json
 
 MARK = ".imported.json"
@@ -40,7 +40,7 @@ def write_mark(folder: Path, source: dict[str, Any]) -> None:
     """
     earlier = (read_mark(folder) or {}).get("stations", [])
     stations = [source, *(earlier if isinstance(earlier, list) else [])][:_MOST_STATIONS]
-    write_text(folder / MARK, json.dumps({"stations": stations}, indent=1))
+    write_lasting(folder / MARK, json.dumps({"stations": stations}, indent=1))
 
 
 def read_mark(folder: Path) -> dict[str, Any] | None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from spared_bench.errors import SparedBenchError
-from spared_bench.files import write_text
+from spared_bench.lasting import write_lasting
 from spared_bench.ordinary import read_json
 from spared_bench.submissions.truth import Truth
 
@@ -237,7 +237,7 @@ def _median(
 def write_traces(path: Path, traces: Mapping[str, Trace]) -> None:
     """Write traces by name as JSON."""
     values = {name: _packed(each) for name, each in traces.items()}
-    write_text(path, json.dumps({"format": 3, "traces": values}, indent=1) + "\n")
+    write_lasting(path, json.dumps({"format": 3, "traces": values}, indent=1) + "\n")
 
 
 def _packed(trace: Trace) -> dict[str, Any]:

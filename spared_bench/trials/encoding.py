@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from spared_bench.data import Encoder, Patches
-from spared_bench.files import replacing, write_text
+from spared_bench.files import replacing
 from spared_bench.interfaces import Report
+from spared_bench.lasting import write_lasting
 from spared_bench.removal import remove_folder
 from spared_bench.trials.feature_checks import check_features, check_repeats
 
@@ -131,4 +132,4 @@ def clear(scratch: Path) -> None:
 
 def write_facts(path: Path, facts: dict[str, Any]) -> None:
     """Write what is told of an encoding as JSON."""
-    write_text(path, json.dumps(facts, indent=1))
+    write_lasting(path, json.dumps(facts, indent=1))

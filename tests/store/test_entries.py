@@ -18,7 +18,7 @@ from spared_bench import ordinary
 from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
-from spared_bench.store.disk import why_not_written
+from spared_bench.store.disk import why_lost, why_not_written
 from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.maintenance import verify
 
@@ -363,6 +363,32 @@ def test_a_command_tells_of_what_it_could_not_write_and_of_nothing_else():
     assert why_not_written(lost).startswith("A file cannot be written: No space left")
     for other in (OSError(errno.EIO, "x"), RuntimeError("no space is left on this page")):
         assert why_not_written(other) == ""
+    lost = OSError(errno.EIO, "x", "/data/mine")
+    assert why_lost(lost).startswith("/data/mine cannot be read or written: Input/output error.")
+    assert why_lost(read_only) == ""
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_wait_for_its_disk_is_not_waited_for(store, monkeypatch, number):
+    monkeypatch.setattr(os, "fsync", lambda _: fail(number))
+    entry = store.write(
+        "kind", {"a": 1}, lambda folder: (folder / "value").write_text("1") and None
+    )
+    assert store.verify(entry) == []
+
+
+def test_a_disk_that_fails_is_told_as_the_workspace_s(store, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: fail(errno.EIO))
+    with pytest.raises(WorkspaceError, match=r"Input/output error\. Finished results are safe"):
+        store.write("kind", {"a": 1}, make_one)
+
+
+def make_one(folder):
+    (folder / "value").write_text("1")
+
+
+def fail(number):
+    raise OSError(number, os.strerror(number))
 
 
 def test_an_error_that_is_not_about_writing_keeps_its_own_name(store):

@@ -27,6 +27,8 @@ _STARTS = {
 }
 #: How a workbook of Excel begins, which is a zip archive, behind the head of its first member.
 _WORKBOOK = b"[Content_Types].xml"
+#: In the list that Hugging Face's libraries write beside weights in parts: *.index.json.
+_SHARDS = b'"weight_map"'
 #: What may stand before the first element of XML: its head, remarks, and what kind it is of.
 _BEFORE_XML = re.compile(
     rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!doctype(?![^>[]*\bhtml\b)[^>[]*(?:\[.*?\]\s*)?>)*",
@@ -84,12 +86,18 @@ def _by_its_start(start: bytes) -> str:
         )
     if start[30:].startswith(_WORKBOOK):
         return "It is a workbook of Excel: save the sheet that is meant as CSV."
-    if told := _in_markup(start):
+    if told := _in_text(start):
         return told
     return next((said for mark, said in _STARTS.items() if start.startswith(mark)), "")
 
 
-def _in_markup(start: bytes) -> str:
+def _in_text(start: bytes) -> str:
+    if start.lstrip().startswith(b"{") and _SHARDS in start:
+        return (
+            "It is the list of a network's weights that lie in several files: read each with"
+            " `safetensors.torch.load_file`, or `torch.load(..., weights_only=True)`, write the"
+            " tensors of all into one with `safetensors.torch.save_file`, and name that."
+        )
     text = start.removeprefix(_BYTE_ORDER)
     before = _BEFORE_XML.match(text)
     rest = text[before.end() if before else 0 :]

@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 from pathlib import Path
@@ -167,6 +168,13 @@ def test_nobody_is_advised_to_run_what_is_in_a_file(tmp_path):
         with pytest.raises(WeightsUnavailableError, match="is never run") as caught:
             read_weights(tmp_path / "own.pth")
         assert "weights_only" not in str(caught.value)
+
+
+def test_the_list_of_weights_in_parts_is_told_as_that(tmp_path):
+    told = {"metadata": {"total_size": 4}, "weight_map": {"a.weight": "model-00001-of-00002.bin"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(told, indent=2))
+    with pytest.raises(WeightsUnavailableError, match=r"lie in several files: .*write the tensors"):
+        read_weights(tmp_path / "model.safetensors.index.json")
 
 
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path):

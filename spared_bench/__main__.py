@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -13,6 +14,7 @@ _end = os._exit  # which the command keeps from code of plugins
 
 def main() -> None:
     """Run the command line, which can be interrupted while it is imported, and while it ends."""
+    _have_streams()
     handler = signal.getsignal(signal.SIGINT)
     # Else whoever began us lets us ignore it, or handles it in another thread.
     is_ours = handler is signal.default_int_handler
@@ -30,6 +32,17 @@ def main() -> None:
     finally:
         if is_ours:
             signal.signal(signal.SIGINT, _leave_or_raise)
+
+
+def _have_streams() -> None:
+    """Open nothing where a standard stream is closed: the next file would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _leave(*_: Any) -> None:

@@ -606,6 +606,18 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stderr) == ((130, "") if ends else (0, "interrupted\n"))
 
 
+@pytest.mark.parametrize(("closed", "status"), [("<&- >&-", 0), ("2>&-", 2)])
+def test_a_stream_that_is_closed_is_nobody_s_and_its_number_no_file_s(closed, status, tmp_path):
+    words = ["status", "-w", str(tmp_path)] if status == 0 else ["no-such-command"]
+    script = f'exec "$@" {closed}'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", sys.executable, "-m", "spared_bench", *words],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (status, "")
+    assert "Traceback" not in done.stderr
+
+
 def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():
     code = """
 import pickle

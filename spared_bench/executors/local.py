@@ -13,6 +13,7 @@ from typing import Any
 
 from spared_bench.bench import Limits, Settings
 from spared_bench.executors.cluster_file import refuse_cluster
+from spared_bench.executors.left_behind import end_left_behind
 from spared_bench.executors.slot import Slot
 from spared_bench.executors.strangers import choose, runs_apart, settings_of
 from spared_bench.interfaces import Job, Outcome
@@ -48,6 +49,7 @@ class LocalExecutor:
         self, settings: Settings, workers: int, progress: Callable[[Job, int, dict], None]
     ) -> None:
         self.check(settings.limits, settings.cluster)
+        end_left_behind()
         self.capacity = max(1, workers)
         self._settings = settings
         self._progress = progress

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from spared_bench.apart import how_ended
 from spared_bench.bench import Limits, Settings
 from spared_bench.errors import WorkspaceError
+from spared_bench.executors.left_behind import OWNER, owner
 from spared_bench.executors.worker_process import WorkerProcess, kill, start_worker
 from spared_bench.interfaces import Job, Outcome
 from spared_bench.memory import kills_for_want_of_memory
@@ -292,8 +293,8 @@ class Slot:
 
 
 def environment(limits: Limits, number: int) -> dict[str, str]:
-    """Return the environment of a slot: which GPU is its own."""
-    env = dict(os.environ)
+    """Return the environment of a slot: whose it is, and which GPU is its own."""
+    env = os.environ | {OWNER: owner()}
     if limits.gpus:
         env["CUDA_VISIBLE_DEVICES"] = limits.gpus[number % len(limits.gpus)]
     return env

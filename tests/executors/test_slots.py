@@ -7,7 +7,9 @@ import queue
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,13 @@ from spared_bench.api import execute, make_bench, select
 from spared_bench.bench import Limits
 from spared_bench.errors import PluginError, UsageError
 from spared_bench.executors import worker_process
+from spared_bench.executors.left_behind import OWNER, end_left_behind, owner
 from spared_bench.executors.local import LocalExecutor
 from spared_bench.executors.slot import Slot, environment, is_message
 from spared_bench.memory import kills_for_want_of_memory
 from spared_bench.results import without_times
 from spared_bench.running.retries import forget_failures
+from spared_bench.store.processes import is_stopped, place, started_at
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 from tests.processes import alive, wait_for
 
@@ -295,3 +299,32 @@ def test_a_worker_that_has_fitted_nothing_has_not_waited_for_torch(bench, monkey
     assert message is not None and message["type"] == "ready"
     assert "h5py" in mapped  # what every job needs is there, before the time of the first begins
     assert "libtorch" not in mapped
+
+
+def test_a_stopped_process_of_a_parent_that_is_gone_is_ended_and_no_other():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    started = started_at(gone.pid)
+    gone.wait()
+    dead = f"worker.{place()}.{gone.pid}-{started}.12345678"
+    code = "import time; print(flush=True); time.sleep(60)"
+    begun = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", code], env=os.environ | {OWNER: of}, stdout=subprocess.PIPE
+        )
+        for name, of in (("left", dead), ("runs", dead), ("ours", owner()), ("nobody's", ""))
+    }
+    try:
+        for name, process in begun.items():
+            process.stdout.readline()
+            if name != "runs":
+                os.kill(process.pid, signal.SIGSTOP)
+                wait_for(partial(is_stopped, process.pid))
+        end_left_behind()
+        assert begun["left"].wait(10) == -signal.SIGKILL
+        assert [name for name, process in begun.items() if process.poll() is None] == [
+            "runs", "ours", "nobody's",
+        ]  # fmt: skip
+    finally:
+        for process in begun.values():
+            process.kill()
+            process.communicate()

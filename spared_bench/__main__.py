@@ -35,10 +35,15 @@ def main() -> None:
 
 
 def _have_streams() -> None:
-    """Open nothing where a standard stream is closed: the next file would take its number."""
+    """Open nothing where a standard stream is closed: the next file would take its number.
+
+    Wait where whoever began us lets nobody wait for a reader (``O_NONBLOCK``): what a pipe cannot
+    hold at once would be an error.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
-            os.fstat(number)
+            if not os.get_blocking(number):
+                os.set_blocking(number, True)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
             mode = "w" if number else "r"

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.resources import files
@@ -616,6 +618,21 @@ def test_a_stream_that_is_closed_is_nobody_s_and_its_number_no_file_s(closed, st
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (status, "")
     assert "Traceback" not in done.stderr
+
+
+def test_a_pipe_that_lets_nobody_wait_gets_all_that_is_written():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    words = [sys.executable, "-m", "spared_bench", "list", "datasets", "--json"]
+    with subprocess.Popen(words, stdout=writing, stderr=subprocess.PIPE) as process:
+        os.close(writing)
+        assert select.select([reading], [], [], 60)[0]
+        time.sleep(0.2)  # until it has met the end of what the pipe can hold
+        with os.fdopen(reading, "rb") as pipe:
+            text = pipe.read()
+        assert (process.wait(60), process.stderr.read()) == (0, b"")
+    assert len(text) > 65_536
+    assert json.loads(text)
 
 
 def test_a_file_that_ends_too_early_for_a_library_is_an_error_and_no_silent_end():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -618,6 +619,17 @@ def test_a_stream_that_is_closed_is_nobody_s_and_its_number_no_file_s(closed, st
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (status, "")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="this system tells of no children")
+def test_the_ends_of_children_are_told_where_whoever_began_us_ignored_those_of_its_own(tmp_path):
+    words = ["list", "datasets", "--plugin", str(TOY_PLUGIN)]  # which a child looks at
+    done = subprocess.run(
+        [sys.executable, "-m", "spared_bench", *words],
+        preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_pipe_that_lets_nobody_wait_gets_all_that_is_written():

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,11 @@ def main() -> None:
 
     def work() -> Any:
         module, _, name = asked["function"].partition(":")
-        return getattr(import_module(module), name)(**asked["arguments"])
+        try:
+            return getattr(import_module(module), name)(**asked["arguments"])
+        finally:
+            with suppress(OSError, ValueError):  # a stranger's code has closed it
+                sys.stdout.flush()  # as the end that comes next does not
 
     answer_and_end(work, asked["parent"], writing)
 

@@ -46,9 +46,10 @@ def last(note: str) -> None:
     time.sleep(600)
 
 
-def test_a_function_answers_from_an_interpreter_that_has_run_nothing(capfd):
+def test_a_function_answers_from_an_interpreter_that_has_run_nothing(capfd, monkeypatch):
     import pyvips  # noqa: F401 - here, and so not there
 
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     assert do_fresh(f"{HERE}:add", {"left": 1.5, "right": 2}, 60) == [3.5, float("inf")]
     told = capfd.readouterr()
     assert (told.out, told.err) == ("", "printed\n")

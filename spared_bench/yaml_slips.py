@@ -19,6 +19,8 @@ _BY_REASON = {
     ),
     "expected ',' or": "Between braces and brackets, commas part what stands there.",
 }
+#: Collections in each other that are looked into: for each, the parser looks at all around it.
+_MOST_DEEP = 100
 _TAB = re.compile(r" *\t")
 #: Where blanks mean something: before a line, and behind a sign of YAML.
 _OTHER_BLANK = re.compile(r"(?:^ *|[:,-])([^\S \t])")
@@ -85,13 +87,18 @@ def _told_of(line: str) -> tuple[str, str] | None:
 
 def _end_of(lines: list[str]) -> tuple[int, int]:
     """Return the line and column up to which these are YAML."""
-    end = (len(lines) + 1, 0)
+    mark, depth = None, 0
     try:
-        for _ in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader):
-            pass
+        for event in yaml.parse("\n".join(lines), Loader=yaml.SafeLoader):
+            mark = event.end_mark
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _MOST_DEEP:
+                break
+        else:
+            return (len(lines) + 1, 0)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        return (mark.line, mark.column) if mark else end
-    except yaml.YAMLError:  # a sign that no text holds
-        return end
-    return end
+    except Exception:  # a sign that no text holds; PyYAML lets out what int and chr raise, too
+        pass
+    return (mark.line, mark.column) if mark else (0, 0)

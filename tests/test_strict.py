@@ -1,6 +1,7 @@
 """YAML and JSON from people: what is refused, with a message and without a traceback."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,8 @@ def test_keys_that_are_names_stay_text():
         ("a: 1\nb\uff1a2\nc: 3\n", "Line 2 has a wide colon"),
         ("t: one,\xa0two\na:\xa01\nb: 2\n", "Line 2 has a blank of another kind"),
         ("a: |\n  x\n  \ty\nb:\n\tc: 1\n", "Line 5 is indented by a tab"),
+        ('a:\n\tb: 1\nc: "\\UFFFFFFFF"\n', "Line 2 is indented by a tab"),
+        (f"%YAML {'9' * 5000}.1\n---\na:\n\tb: 1\n", "is not valid YAML"),
         ("t: one,\xa0two\na:1\nb: 2\n", "^. A colon needs a blank behind it (`name: mine`)"),
         ("t: |\n  a\uff1a1\na: {b: 1 c: 2}\n", "^. Between braces and brackets, commas part"),
         ('a: "C:\\data"\n', "Between double quotes a backslash begins a sign of its own"),
@@ -133,6 +136,13 @@ def test_signs_within_texts_are_no_slips():
     with pytest.raises(UsageError) as refused:
         load("a: deux\xa0mots\uff1a oui\nb: [\n")
     assert "Line" not in str(refused.value)
+
+
+def test_brackets_without_end_are_refused_at_once():
+    begun = time.process_time()
+    with pytest.raises(UsageError, match="recursion"):
+        load("a: " + "[" * 5_000)
+    assert time.process_time() - begun < 3  # ten, where all of them are looked at
 
 
 def test_a_refusal_says_in_which_line():

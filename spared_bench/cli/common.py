@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +50,8 @@ PROTOCOL = typer.Option(
 )
 
 _MOST_LETTERS = 8_000  # of an error, which may quote what somebody wrote into a file
+#: Where a file may be written and none beside it: another's folder, a file that is mounted alone.
+_NOT_BESIDE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG}
 _LONG = 1_000  # rows, from which on laying them out for a terminal takes longer than one waits
 
 COMPLETERS = typer.Option([], "--completer", "-c", help="A completer; may be given more than once.")
@@ -114,24 +119,53 @@ def require_ending(path: Path, ending: str, what: str, hint: str = "") -> None:
 
 
 def write_named(path: Path, text: str) -> None:
-    """Write a text into a file that a user names, in one step; a pipe or a device as it comes.
+    """Write a text into a file that a user names, in one step if its folder lets us.
+
+    A pipe or a device gets it as it comes, and so does what we print into (``/dev/stdout``).
 
     Raises
     ------
     OSError
         With that name, and no other.
     """
-    from spared_bench.files import write_text
-
     try:
-        if path.exists() and not path.is_file():
+        if (number := _printed_into(path)) is not None:
+            sys.stdout.flush()
+            with open(number, "w", encoding="utf-8", closefd=False) as stream:
+                stream.write(text)
+        elif path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
-            return
-        target = path.resolve()  # what a link leads to, and not the link
-        os.stat(f"{target.parent}/.")  # noqa: PTH116  # a folder that is not there is not made
-        write_text(target, text, sync=False)
+        else:
+            _replace(path, text)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from error
+
+
+def _printed_into(path: Path) -> int | None:
+    """Return which standard stream ends in a file: replaced, it would not get what follows."""
+    for number in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(path.stat(), os.fstat(number)):
+                return number
+    return None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file beside and rename it; where only the file itself can be written, into it."""
+    from spared_bench.files import replacing
+
+    target = path.resolve()  # what a link leads to, and not the link
+    os.stat(f"{target.parent}/.")  # noqa: PTH116  # a folder that is not there is not made
+    try:
+        with replacing(target) as beside:
+            beside.write_text(text, encoding="utf-8")
+            with suppress(OSError):  # there is none yet, or it is another's
+                shutil.copymode(target, beside)
+                shutil.chown(beside, target.stat().st_uid, target.stat().st_gid)
+    except OSError as error:
+        if error.errno not in _NOT_BESIDE:
+            raise
+        target.write_text(text, encoding="utf-8")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -153,6 +153,31 @@ def test_a_pipe_that_a_user_names_gets_what_is_written(tmp_path):
     os.close(reader)
 
 
+def test_a_file_that_a_user_names_keeps_its_rights(tmp_path):
+    (script := tmp_path / "script.sh").touch(mode=0o750)
+    write_named(script, "new")
+    assert (script.stat().st_mode & 0o777, script.read_text()) == (0o750, "new")
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EACCES])
+def test_a_file_that_cannot_be_replaced_is_written_into(tmp_path, monkeypatch, number):
+    def mounted(*_):
+        raise OSError(number, os.strerror(number))
+
+    (named := tmp_path / "comment.md").write_text("before")
+    monkeypatch.setattr(Path, "replace", mounted)
+    write_named(named, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["comment.md"]
+    assert named.read_text() == "new"
+
+
+def test_a_file_that_a_command_prints_into_gets_all(tmp_path, capfd):
+    print("before")
+    write_named(Path("/dev/stdout"), "\xe9\n")
+    print("after")
+    assert capfd.readouterr().out == "before\n\xe9\nafter\n"
+
+
 def cut_short():
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

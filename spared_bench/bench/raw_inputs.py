@@ -10,9 +10,9 @@ from typing import Any
 from spared_bench.bench.harness import HARNESS_VERSION
 from spared_bench.bench.lookup import Lookup
 from spared_bench.errors import ContractError
-from spared_bench.files import write_text
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
+from spared_bench.lasting import write_lasting
 from spared_bench.ordinary import read_json
 from spared_bench.protocol import samples_of
 from spared_bench.specs import DatasetSpec, SlideInfo
@@ -150,12 +150,12 @@ class RawInputs(Lookup):
             path.with_suffix(MIDDLES).unlink(missing_ok=True)
             path.with_suffix(FRAMES).unlink(missing_ok=True)
             return
-        write_text(path, text, sync=False)
+        write_lasting(path, text)
         sections = read_transforms(path)
         middles = self.middles_of(name, sections)
         frames = self.frames_of(name, {*sections, *middles.values()})
-        write_text(path.with_suffix(MIDDLES), json.dumps(middles), sync=False)
-        write_text(path.with_suffix(FRAMES), json.dumps(frames), sync=False)
+        write_lasting(path.with_suffix(MIDDLES), json.dumps(middles))
+        write_lasting(path.with_suffix(FRAMES), json.dumps(frames))
 
     def place_by_hand(self, name: str) -> Path:
         """Return where the transforms by hand of a dataset lie."""

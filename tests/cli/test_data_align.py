@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def test_sections_are_registered_and_drawn_over_each_other(spared_bench, tmp_pat
     assert names == ["stack_block_one_on_two.png", "stack_block_three_on_two.png"]
 
 
-def test_transforms_by_hand_are_kept_used_and_forgotten(spared_bench, tmp_path):
+def test_transforms_by_hand_are_kept_used_and_forgotten(spared_bench, tmp_path, monkeypatch):
+    lasting, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (lasting.append(os.fstat(file)), sync(file)))
     file = tmp_path / "by_hand.yaml"
     file.write_text("one: [[0, -1, 160], [1, 0, 0], [0, 0, 1]]\n")
     kept = spared_bench(
@@ -49,6 +52,8 @@ def test_transforms_by_hand_are_kept_used_and_forgotten(spared_bench, tmp_path):
     section = json.loads(kept.stdout)["block"]["sections"]["one"]
     assert section["how"] == "manual"
     assert section["matrix"][0] == [0, -1, 160]
+    files = [path.stat() for path in (tmp_path / "data" / "registration").iterdir()]
+    assert {each.st_ino for each in files} <= {each.st_ino for each in lasting}  # a power cut, too
     again = spared_bench("data", "align", "stack", "--register", "none", "--forget", "--json")
     assert json.loads(again.stdout)["block"]["sections"]["one"]["how"] == "none"
 

@@ -190,6 +190,31 @@ def test_a_misspelt_setting_per_dataset_is_refused_when_the_protocol_is_read():
         parse_protocol(SMALL + "processing: {per_dataset: {x: {ngenes: 3}}}", "mine.yaml")
 
 
+@pytest.mark.parametrize(
+    "doubled",
+    [
+        "metrics: [mse, pcc-gene, mse]",
+        "datasets: [a, b, a]",
+        "scored_genes: [ERBB2, ERBB2]",
+        "processing: {genes: [ERBB2, GNAS, ERBB2]}",
+        "processing: {per_dataset: {x: {further_genes: [ERBB2, ERBB2]}}}",
+        "search: {grids: {lr: [0.1, 0.01, 1.0e-1]}}",
+    ],
+)
+def test_what_a_list_names_twice_is_refused(doubled):
+    with pytest.raises(ProtocolError, match="stands there more than once"):
+        parse_protocol(f"{SMALL}{doubled}\n", "mine.yaml")
+
+
+def test_windows_that_show_nothing_and_endless_filters_are_refused():
+    with pytest.raises(ProtocolError, match="wide is less than a pixel"):
+        parse_protocol(f"{SMALL}patches: {{um: 0.112}}\n", "mine.yaml")  # millimetres
+    with pytest.raises(ProtocolError, match=r"expected at least 0\.05"):
+        parse_protocol(f"{SMALL}patches: {{scale: 1.0e-300}}\n", "mine.yaml")
+    with pytest.raises(ProtocolError, match="expected at most 200"):
+        parse_protocol(f"{SMALL}processing: {{median_hops: 1000000000}}\n", "mine.yaml")
+
+
 def test_seeds_are_numbers_of_repetitions_each_once():
     from spared_bench.errors import StudyError
     from spared_bench.studies.model import parse_study

@@ -145,7 +145,7 @@ class Processing(Section):
     gene_list: str = ""
     empty_spots: Literal["dropped", "kept"] = "dropped"
     zeros: Literal["unmeasured", "measured"] = "unmeasured"
-    median_hops: Positive = 4
+    median_hops: Annotated[int, Field(gt=0, le=200)] = 4  # by when it has crossed any array
     n_neighbours: Positive = 6
     batch_correction: Literal["none", "combat", "combat_published"] = "none"
     batch_key: Literal["slide_id", "patient_id"] = "slide_id"

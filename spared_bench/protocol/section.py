@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any, get_args
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -18,16 +19,7 @@ from spared_bench.strict import in_one_line
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Repetition = Annotated[int, Field(ge=0)]
-
-
-def _once_each(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    twice = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{twice} stands there more than once: it would be one training")
-    return seeds
-
-
-Seeds = Annotated[tuple[Repetition, ...], AfterValidator(_once_each)]
+Seeds = tuple[Repetition, ...]
 
 
 class Section(BaseModel):
@@ -41,6 +33,23 @@ class Section(BaseModel):
         if {int, float} & kinds and not {bool, Any} & kinds and _has_switch(given):
             raise ValueError(f"expected a number; found {in_one_line(given)}")
         return given
+
+    @field_validator("*")
+    @classmethod
+    def _once_each(cls, given: Any) -> Any:
+        """Refuse a list that names one thing twice: it counts once, and was meant otherwise."""
+        for names in given.values() if isinstance(given, dict) else (given,):
+            for twice in _repeated(names) if isinstance(names, tuple) else ():
+                raise ValueError(
+                    f"{in_one_line(twice)} stands there more than once, which changes nothing:"
+                    " name it once, or what was meant in its place"
+                )
+        return given
+
+
+def _repeated(names: tuple[Any, ...]) -> Iterator[Any]:
+    counts = Counter(each for each in names if isinstance(each, str | int | float))
+    return (each for each, count in counts.items() if count > 1)
 
 
 def _kinds(annotation: Any) -> list[Any]:

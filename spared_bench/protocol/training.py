@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, field_validator
 
 from spared_bench.data.views import View
 from spared_bench.protocol.section import Positive, Section
@@ -26,12 +26,22 @@ class PatchCutting(Section):
     """
 
     window: Literal["centred", "published"] = "centred"
-    scale: Annotated[float, Field(gt=0, le=50)] = 1.0
+    scale: Annotated[float, Field(ge=0.05, le=50)] = 1.0
     um: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     size: Annotated[int, Field(ge=8, le=1024)] = 224
     antialias: bool = True
     stain: Literal["none", "reinhard", "macenko", "vahadane"] = "none"
     stain_to: Annotated[str, Field(min_length=1, max_length=200)] = "train"
+
+    @field_validator("um")
+    @classmethod
+    def _no_millimetres(cls, um: float) -> float:
+        if 0 < um < 1:
+            raise ValueError(
+                f"a window {um:g} µm wide is less than a pixel of most scans. Give micrometres,"
+                " at least 1, or 0 for the spot's diameter times `scale`"
+            )
+        return um
 
     @property
     def cutting(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def moved(schema, value):
         if kind.get("type") == "integer":
             return 2 * value
         if kind.get("type") == "number":
-            return value / 2 if value > 0 else 0.125
+            return value / 2 if value > 0 else 1.0
         if kind.get("type") == "string":
             return f"{value}x"
     raise AssertionError(schema)

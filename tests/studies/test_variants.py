@@ -236,10 +236,10 @@ def test_settings_of_a_level_are_taken_together_in_whatever_order(opened):
         assert base.protocol.processing.target == "log1p_cp10k"
 
 
-def test_a_seed_that_stands_twice_is_one(opened):
+def test_a_seed_that_stands_twice_is_refused(opened):
     sizes = "{a: {setting: patches.size, levels: [8, 16]}}"
-    of = opened(study(sizes, "methods: [linear-probe]\nseeds: [3, 3]"))
-    assert [each.seeds for each in variants_of(of.study, of.base)] == [(3,), (3,)]
+    with pytest.raises(StudyError, match="seeds: 3 stands there more than once"):
+        opened(study(sizes, "methods: [linear-probe]\nseeds: [3, 3]"))
 
 
 def test_of_several_methods_each_gets_the_value_as_it_takes_it(opened):

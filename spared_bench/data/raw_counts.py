@@ -47,6 +47,7 @@ def wrong_count(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
         return f"{values.dtype}; raw counts must be numbers."
     if _all_are_counts(values):
         return ""
+    exact = _inexact_from(values.dtype)
     for wrong, told in (
         (
             lambda: ~np.isfinite(values),
@@ -60,6 +61,12 @@ def wrong_count(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
             lambda: values % 1 != 0,
             f"fractions ({{value}} for {{place}}), so it is normalised or log-transformed."
             f" {_OTHERS}",
+        ),
+        (
+            lambda: (values >= exact) & (exact < TOO_MANY),
+            f"{{value}} for {{place}}, as {values.dtype}, which leaves whole numbers out from"
+            f" {exact:,} on. Write the file again from counts that were never"
+            " of that type: as float32 or int32.",
         ),
         (
             lambda: values >= TOO_MANY,
@@ -78,8 +85,14 @@ def wrong_count(matrix: Any, spots: Sequence[str], genes: Sequence[str]) -> str:
 def _all_are_counts(values: np.ndarray) -> bool:
     if not values.size or values.dtype.kind == "b":
         return True
-    within = values.min() >= 0 and values.max() < TOO_MANY  # not where one is nan
+    # not where one is nan
+    within = values.min() >= 0 and float(values.max()) < _inexact_from(values.dtype)
     return bool(within and (values.dtype.kind in "iu" or (np.rint(values) == values).all()))
+
+
+def _inexact_from(kind: np.dtype) -> int:
+    """Return from where on float32, or a shorter type of the values, leaves whole numbers out."""
+    return min(TOO_MANY, 2 ** (np.finfo(kind).nmant + 1)) if kind.kind == "f" else TOO_MANY
 
 
 def first_place(matrix: Any, bad: np.ndarray, spots: Sequence[str], genes: Sequence[str]) -> str:

@@ -58,6 +58,15 @@ def test_the_first_value_that_is_no_count_is_told_with_its_gene_and_spot(form, v
     assert str(refused.value).startswith(f"X of slide 'a' holds {told}")
 
 
+@pytest.mark.filterwarnings("error")
+def test_counts_that_a_short_type_has_rounded_are_refused():
+    names = [f"s{i}" for i in range(64)], [f"g{i}" for i in range(N_GENES)]
+    assert wrong_count(odd("2047", np.float16), *names) == ""
+    told = "2048 for gene 'g4' of spot 's9', as float16, which leaves whole numbers out from 2,048"
+    assert wrong_count(odd("2049", np.float16), *names).startswith(told)  # 2049 has become 2048
+    assert wrong_count(odd("2049", np.float32), *names) == ""
+
+
 def as_h5(folder, values):
     made_slides.space_ranger(folder, N_GENES, 1)
     with h5py.File(folder / "filtered_feature_bc_matrix.h5", "r+") as file:

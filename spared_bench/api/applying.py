@@ -186,7 +186,8 @@ def predict(
         scanpy reads Visium, whose counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
-        columns x and y, or as a CSV with these. Of both, a column spot or barcode names them, else
+        columns x and y (or two that say so: imagecol and imagerow), or as a CSV with x and y. Of
+        both, a column spot or barcode names them, else
         the names in a DataFrame's index, and a column in_tissue says which of them to take. Their
         places in the array are made from pixels, unless columns array_row and array_col tell them.
     grid_um : float
@@ -303,10 +304,12 @@ def _places(
 
 def _centres_of(spots: Any) -> np.ndarray:
     """Return (x, y) of spots that are given as pairs, or as columns of a DataFrame."""
+    from spared_bench.readers.anndata_spots import x_first
+
     if {"x", "y"} <= set(getattr(spots, "columns", ())):
         spots = spots[["x", "y"]]
     try:
-        centres = np.asarray(spots, dtype=np.float64)
+        centres = np.asarray(x_first(spots), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise CoordinateError(f"`spots` holds what is no pair of numbers: {error}") from error
     if centres.ndim != 2 or centres.shape[1] != 2 or not np.isfinite(centres).all():

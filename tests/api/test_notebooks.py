@@ -396,7 +396,9 @@ def test_spots_are_given_as_any_array_of_pairs(fitted):
     table = pd.DataFrame({"name": "a", "y": centres[:, 1], "x": centres[:, 0]})
 
     wanted = fitted.predict(image, spots=centres, spot_diameter_px=16).X
-    for spots in (centres.tolist(), table, pd.DataFrame(centres)):
+    seurat = pd.DataFrame(centres[:, ::-1], columns=["imagerow", "imagecol"])
+    pixels = seurat.set_axis(["pxl_row_in_fullres", "pxl_col_in_fullres"], axis=1)
+    for spots in (centres.tolist(), table, pd.DataFrame(centres), seurat, pixels):
         found = fitted.predict(image, spots=spots, spot_diameter_px=16)
         np.testing.assert_array_equal(found.X, wanted)
     for spots in ([1.0, 2.0], [["a", "b"]], [[1, 2, 3]], table.rename(columns={"x": "row"})):

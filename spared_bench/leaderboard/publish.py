@@ -117,15 +117,15 @@ def collect(
 
     Both say the same, and neither has curves, tracebacks, or values of single genes.
 
-    ``unread`` takes a sentence for every result of the store that cannot be read; ``records`` are
-    those of the store.
+    ``unread`` takes a sentence for every result that cannot be read; ``records`` are those of the
+    store.
     """
     if source == "store":
         return list(finals_in(records, protocol, unread)), records
     from spared_bench.tracking.tracker import Tracker
 
     with _doing_without():
-        logged = Tracker(workspace.root).logged(protocol or None).filled(records)
+        logged = Tracker(workspace.root).logged(protocol or None, unread).filled(records)
     return logged.results, logged
 
 

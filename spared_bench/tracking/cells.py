@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,7 +25,7 @@ from spared_bench.store.records import CellFile, Records
 from spared_bench.store.trials import MADE_OF
 from spared_bench.tracking.connection import Connection
 from spared_bench.tracking.inputs import LOGGED_MODEL, log_dataset, log_model, source_tags
-from spared_bench.tracking.run_record import PREFIX, from_run, to_run
+from spared_bench.tracking.run_record import PREFIX, from_run, seal_of, to_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -39,11 +39,14 @@ FORMAT = PREFIX + "format"
 RECORDED = PREFIX + "recorded"  # when the cell's record was written, in nanoseconds
 #: Raised when runs of earlier versions are no longer what the board reads.
 VERSION = "2"
+#: Hash of what the run says of its trial: another one, where somebody has edited a tag or a metric.
+SEAL = PREFIX + "seal"
 
 # MLflow takes 100 parameters, 1,000 values and 1 MB at once.
 _PARAMS_AT_ONCE = 50
 _MADE_OF = {name: PREFIX + name for name in MADE_OF}
 _METRICS_AT_ONCE = 800
+_UNREADABLE = (ValueError, KeyError, TypeError)  # what reading an edited run raises
 
 
 class LoggedCell(Protocol):
@@ -134,6 +137,8 @@ class _Logged:
     cell: str
     key: str
     content: str
+    seal: str
+    says: str
     complete: bool
     current: bool
     said: dict[str, str]
@@ -155,14 +160,17 @@ class CellLog:
     def sync(self, cell: LoggedCell) -> bool:
         """Make MLflow show a cell as the current one of its name; return whether it lacked it."""
         experiment = self._experiment(cell.final.protocol)
-        parents = experiment.parents.setdefault(_name(cell), [])
-        content = _content(cell)
-        match = next((p for p in parents if p.complete and p.content == content), None)
+        parents = experiment.parents.setdefault(_name(cell.final), [])
+        content, said = _content(cell), to_run(cell.final)
+        seal = seal_of(said.metrics, said.tags)
+        # Nobody has edited them; those of earlier versions have no seal.
+        whole = [p for p in parents if p.complete and p.says == (p.seal or seal)]
+        match = next((p for p in whole if p.content == content), None)
         if match is None:
             for parent in [p for p in parents if not p.complete or p.key == cell.final.key]:
                 self._delete(experiment, parent.run_id)
                 parents.remove(parent)
-            parents.append(self._log_cell(experiment, cell, content))
+            parents.append(self._log_cell(experiment, cell, content, seal))
         else:
             self._say(match, _said(cell))
         current = match or parents[-1]
@@ -170,16 +178,20 @@ class CellLog:
             self._mark(parent, parent is current)
         return match is None
 
-    def results(self, protocol: str | None) -> LoggedResults:
-        """Read the current trial of every cell, of one protocol or of all."""
+    def results(self, protocol: str | None, unread: list[str] | None = None) -> LoggedResults:
+        """Read the current trial of every cell, of one protocol or of all.
+
+        ``unread`` takes a sentence for every run that cannot be read, which else is an error.
+        """
         complete = f"tags.`{COMPLETE}` = 'true' and tags.`{CURRENT}` = 'true'"
         complete += f" and tags.`{FORMAT}` = '{VERSION}'"
         found = self._connection.experiment_ids(protocol or "%")
         runs = [run for each in found for run in self._connection.runs(each, complete)]
         # Oldest first: if logging was interrupted between two versions, the newer one counts.
         runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
-        cells = {(r.info.experiment_id, r.data.tags[CELL]): r for r in runs}
-        read = sorted(((_read(run), run) for run in cells.values()), key=_order)
+        # By what they say themselves: experiments are renamed, and tags edited.
+        cells = {(read.protocol, *read.cell): (read, run) for read, run in _all_read(runs, unread)}
+        read = sorted(cells.values(), key=_order)
         results = [result for result, _ in read]
         return LoggedResults(results, [_said_of(result, run.data.tags) for result, run in read])
 
@@ -197,10 +209,19 @@ class CellLog:
             self._connection.client.log_batch(parent.run_id, tags=new)
         parent.said = said
 
-    def _log_cell(self, experiment: _Experiment, cell: LoggedCell, content: str) -> _Logged:
+    def _log_cell(
+        self, experiment: _Experiment, cell: LoggedCell, content: str, seal: str
+    ) -> _Logged:
         trial = cell.final
         said = _said(cell)
-        tags = {ROLE: "cell", CELL: _name(cell), CONTENT: content, CURRENT: "true", FORMAT: VERSION}
+        tags = {
+            ROLE: "cell",
+            CELL: _name(trial),
+            CONTENT: content,
+            CURRENT: "true",
+            FORMAT: VERSION,
+        }
+        tags[SEAL] = seal
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
         run_id = self._log_run(experiment, trial, folders, name, tags | said)
@@ -208,7 +229,7 @@ class CellLog:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, [folder], _varied(child, cell), tags)
         self._connection.client.set_tag(run_id, COMPLETE, "true")
-        return _Logged(run_id, _name(cell), trial.key, content, True, True, said)
+        return _Logged(run_id, _name(trial), trial.key, content, seal, seal, True, True, said)
 
     def _log_run(
         self,
@@ -276,9 +297,8 @@ def _together(folders: Sequence[Path], environment: dict[str, Any]) -> Iterator[
         yield beside
 
 
-def _name(cell: LoggedCell) -> str:
+def _name(trial: TrialResult) -> str:
     """Say what a cell is about; at most one of the runs of a name is current."""
-    trial = cell.final
     return json.dumps([trial.dataset, trial.completer, trial.predictor, trial.seed])
 
 
@@ -309,22 +329,46 @@ def _of(record: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _logged(run: Run) -> _Logged:
     tags = run.data.tags
+    try:
+        cell = _name(from_run(run.data.metrics, tags))
+        says = seal_of(run.data.metrics, tags)
+    except _UNREADABLE:
+        cell, says = tags.get(CELL, ""), "nothing"
     return _Logged(
         run_id=run.info.run_id,
-        cell=tags.get(CELL, ""),
+        cell=cell,
         key=tags.get(PREFIX + "trial_key", ""),
         content=tags.get(CONTENT, ""),
+        seal=tags.get(SEAL, ""),
+        says=says,
         complete=tags.get(COMPLETE) == "true",
         current=tags.get(CURRENT) == "true",
         said={name: tags[name] for name in (*_MADE_OF.values(), RECORDED) if name in tags},
     )
 
 
+def _all_read(runs: Iterable[Run], unread: list[str] | None) -> Iterator[tuple[TrialResult, Run]]:
+    for run in runs:
+        try:
+            yield _read(run), run
+        except ValueError as error:
+            if unread is None:
+                raise
+            unread.append(f"In MLflow, {error}")
+
+
 def _read(run: Run) -> TrialResult:
+    sealed = run.data.tags.get(SEAL)  # none in runs of earlier versions
     try:
-        return from_run(run.data.metrics, run.data.tags)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"run {run.info.run_id} cannot be read ({error}); delete it.") from error
+        read = from_run(run.data.metrics, run.data.tags)
+        if sealed is not None and sealed != seal_of(run.data.metrics, run.data.tags):
+            raise ValueError("a metric or tag of it was changed by hand")
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"run {run.info.run_id} cannot be read ({error}). `spared-bench track sync` logs it"
+            " anew where the store has its cell; else delete it."
+        ) from error
+    return read
 
 
 def _varied(child: TrialResult, cell: LoggedCell) -> str:

@@ -9,10 +9,11 @@ them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,29 @@ def from_run(metrics: Mapping[str, float], tags: Mapping[str, str]) -> TrialResu
     trees = _with_paths(values)
     numbers = _without_paths({kind: _restore(trees[kind], (), metrics) for kind in trees})
     return TrialResult.from_dict(values | numbers)
+
+
+def seal_of(metrics: Mapping[str, float], tags: Mapping[str, str]) -> str:
+    """Hash what a run says of its trial: its record as it stands, and the metrics that this takes.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If it says nothing that can be read.
+    """
+    text = _joined(tags)
+    taken = [name for tree in _with_paths(json.loads(text)).values() for name in _taken(tree, ())]
+    said = [text, [[name, metrics[name]] for name in sorted(taken)]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _taken(tree: Any, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield the names of the metrics that stand for leaves of a tree."""
+    if isinstance(tree, Mapping):
+        for name, branch in tree.items():
+            yield from _taken(branch, (*path, name))
+    elif tree is None:
+        yield metric_name(*path)
 
 
 def _with_paths(values: Mapping[str, Any]) -> dict[str, Any]:

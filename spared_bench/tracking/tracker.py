@@ -113,23 +113,25 @@ class Tracker:
         """Read the results of ``logged`` alone."""
         return self.logged(protocol).results
 
-    def logged(self, protocol: str | None = None) -> LoggedResults:
+    def logged(self, protocol: str | None = None, unread: list[str] | None = None) -> LoggedResults:
         """Read the current trial of every cell, without curves, genes and traceback.
 
         Parameters
         ----------
         protocol : str, optional
             Only this one (``"demo@1"``); all by default.
+        unread : list of str, optional
+            Takes a sentence for every run that was changed by hand, which is left out.
 
         Raises
         ------
         TrackingError
-            If MLflow cannot be reached, or a run has been changed by hand beyond recognition.
+            If MLflow cannot be reached; without ``unread``, also if a run was changed by hand.
         """
         if self.connection.is_missing:
             return LoggedResults([], [])
         with self.connection.explained("read from"):
-            return self._cells.results(protocol)
+            return self._cells.results(protocol, unread)
 
     def log_completion(self, results: Iterable[CompletionResult]) -> int:
         """Make MLflow show results of the completion benchmark; return how many runs are new.

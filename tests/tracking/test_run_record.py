@@ -18,6 +18,7 @@ from spared_bench.tracking.run_record import (
     from_run,
     metric_name,
     name_parts,
+    seal_of,
     to_run,
 )
 from tests.board_samples import failed, trial
@@ -100,6 +101,17 @@ def test_a_missing_metric_is_an_error_and_not_a_nan():
 def test_a_run_without_a_record_is_an_error():
     with pytest.raises(ValueError, match="hold no record"):
         from_run({}, {"mlflow.runName": "somebody else's"})
+
+
+def test_a_seal_is_of_what_is_read_and_of_nothing_else():
+    run = to_run(trial("st-net"))
+    seal = seal_of(run.metrics, run.tags)
+    assert seal_of(run.metrics | {"mine": 1.0}, run.tags | {"mlflow.note.content": "seen"}) == seal
+    name = next(iter(run.metrics))
+    assert seal_of(run.metrics | {name: run.metrics[name] + 1e-9}, run.tags) != seal
+    record = "spared_bench.record.0"
+    edited = run.tags[record].replace('"st-net"', '"st-nets"', 1)
+    assert seal_of(run.metrics, run.tags | {record: edited}) != seal
 
 
 def test_a_parameter_that_is_named_like_ours_is_kept_beside_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
 from spared_bench.store.records import Records
 from spared_bench.tracking.cells import COMPLETE
 from spared_bench.tracking.database import database_file, is_half_made
+from spared_bench.tracking.run_record import seal_of
 from spared_bench.tracking.tracker import Tracker
 from spared_bench.workspace import Workspace
 from tests.board_samples import SampleCell, board_rows, demo_trials, failed, trial
@@ -255,14 +257,73 @@ def test_a_database_that_two_versions_have_migrated_at_once_is_explained(workspa
         Tracker(workspace).sync([cell_of(trial())])
 
 
-def test_a_run_changed_by_hand_is_named(workspace, cell_of):
-    tracker = Tracker(workspace)
-    tracker.sync([cell_of(trial())])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda client, run: client.delete_tag(run, "spared_bench.record.0"),
+        lambda client, run: client.set_tag(run, "spared_bench.record.0", "mine"),
+        lambda client, run: client.log_metric(run, "test/pcc-gene", 0.99),
+    ],
+)
+def test_a_run_changed_by_hand_is_named_and_logged_anew(workspace, cell_of, edit):
+    tracker, cell = Tracker(workspace), cell_of(trial(pcc=0.4))
+    tracker.sync([cell])
     (run,) = runs_of(tracker)
-    tracker.connection.client.delete_tag(run.info.run_id, "spared_bench.record.0")
+    edit(tracker.connection.client, run.info.run_id)
 
-    with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read"):
+    with pytest.raises(TrackingError, match=f"run {run.info.run_id} cannot be read.*track sync"):
         tracker.results()
+    assert Tracker(workspace).sync([cell]) == 1
+    (read,) = tracker.results()
+    assert_same(read, cell.final)
+    assert len(runs_of(tracker)) == 1
+
+
+def test_a_board_leaves_out_a_run_that_was_changed_by_hand_and_names_it(workspace, cell_of):
+    tracker, cells = (
+        Tracker(workspace),
+        [cell_of(trial(seed=seed, key=f"k{seed}")) for seed in (0, 1)],
+    )
+    tracker.sync(cells)
+    run = next(r for r in runs_of(tracker) if r.data.tags["spared_bench.trial_key"] == "k0")
+    tracker.connection.client.log_metric(run.info.run_id, "test/pcc-gene", 0.99)
+
+    unread: list[str] = []
+    place = Workspace.at(workspace)
+    with Records(place.store, genes=False) as records:
+        results, _ = collect(place, "", "mlflow", unread, records)
+    assert [result.key for result in results] == ["k1"]
+    (told,) = unread
+    assert f"run {run.info.run_id} cannot be read" in told
+    assert "track sync" in told
+
+
+def test_a_run_of_a_version_whose_results_said_less_is_not_taken_for_edited(workspace, cell_of):
+    tracker, cell = Tracker(workspace), cell_of(trial())
+    tracker.sync([cell])
+    (run,), client = runs_of(tracker), tracker.connection.client
+    record = json.loads(run.data.tags["spared_bench.record.0"])
+    assert record.pop("classes") == []  # a field that results have since
+    said = {**run.data.tags, "spared_bench.record.0": json.dumps(record)}
+    client.set_tag(run.info.run_id, "spared_bench.record.0", said["spared_bench.record.0"])
+    client.set_tag(run.info.run_id, "spared_bench.seal", seal_of(run.data.metrics, said))
+
+    assert_same(tracker.results()[0], cell.final)
+    assert Tracker(workspace).sync([cell]) == 0
+
+
+def test_a_cell_stands_once_whatever_its_experiment_and_tags_are_called(workspace, cell_of):
+    tracker = Tracker(workspace)
+    cells = [cell_of(trial(key=f"k{seed}", seed=seed)) for seed in (0, 1)]
+    tracker.sync(cells)
+    client = tracker.connection.client
+    client.delete_tag(runs_of(tracker)[0].info.run_id, "spared_bench.cell")
+    assert len(tracker.results()) == 2
+    assert Tracker(workspace).sync(cells) == 0
+
+    client.rename_experiment(runs_of(tracker)[0].info.experiment_id, "spared-bench/of last year")
+    assert Tracker(workspace).sync(cells) == 2  # into an experiment of the protocol's name
+    assert [(read.key, read.seed) for read in tracker.results()] == [("k0", 0), ("k1", 1)]
 
 
 def test_cannot_connect_is_said_of_a_server_that_is_away_only(tmp_path):

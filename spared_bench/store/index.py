@@ -42,6 +42,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS {}
 _SELECT = "SELECT key, stamp, record, {} FROM {} WHERE kind = ?"
 _INSERT = "INSERT OR REPLACE INTO {} VALUES (?, ?, ?, ?, ?)"
 _NOTHING = "{}"
+_SUM_BYTES = 9  # of a check sum behind a text
 #: What grows with genes, steps and calls, and no board shows: it is kept apart, and read if asked.
 _LONG: dict[str, dict[str, type]] = {
     TRIALS: {
@@ -87,18 +88,18 @@ class Index:
         key: str,
         unchanged: Callable[[str], bool],
         build: Callable[[Any], _T],
+        is_same: bool | None = None,
     ) -> _T | None:
         """Return what is built of a record that was kept, if its stamp is still the same.
 
-        ``unchanged`` is given the stamp that was kept.
+        ``unchanged`` is given the stamp that was kept; it is not asked where ``is_same`` says so.
         """
-        ahead, name = self._ahead.get(kind, {}), _bytes(key)
-        row = ahead[name] if name in ahead else self._row(kind, key)
         try:
-            if row is None:
+            row = self._kept(kind, key)
+            if row is None or is_same is False:
                 return None
             stamp = _checked(kind, key, row[1], row[0])
-            if not unchanged(stamp.decode()):
+            if is_same is None and not unchanged(stamp.decode()):
                 return None
             known = from_json(row[1])
             if kind in _LONG and not self._outcomes:
@@ -108,6 +109,14 @@ class Index:
             return build(known)
         except (TypeError, ValueError, KeyError, AttributeError, OSError):
             return None  # somebody wrote into it
+
+    def stamp(self, kind: str, key: str) -> str | None:
+        """Return the stamp of a row that was read ahead; ``None`` where there is none.
+
+        It is not checked: ``record`` does that before the row is believed.
+        """
+        row = self._ahead.get(kind, {}).get(_bytes(key))
+        return None if row is None else row[0][:-_SUM_BYTES].decode(errors="replace")
 
     def read_all(self, kind: str) -> None:
         """Read all rows of a kind, of which every one is going to be asked for."""
@@ -137,6 +146,10 @@ class Index:
         if kind in (FINALS, PARTS):
             return _FINALS
         return _OUTCOMES if self._outcomes and kind in _SHOWN else _RECORDS
+
+    def _kept(self, kind: str, key: str) -> _Row | None:
+        ahead, name = self._ahead.get(kind, {}), _bytes(key)
+        return ahead[name] if name in ahead else self._row(kind, key)
 
     def _row(self, kind: str, key: str) -> _Row | None:
         for _, *row in self._rows_of(kind, " AND key = ?", [key]):
@@ -224,8 +237,8 @@ def _checked(kind: str, key: str, beside: bytes, summed: bytes) -> bytes:
     ValueError
         If it is another, or stands in another place.
     """
-    text = summed[:-9]
-    if _sum(kind, key, beside, text) != summed[-9:]:
+    text = summed[:-_SUM_BYTES]
+    if _sum(kind, key, beside, text) != summed[-_SUM_BYTES:]:
         raise ValueError("it is not what was written")
     return text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from spared_bench.store.entries import MANIFEST, Store
 from spared_bench.store.finals import packed, unpacked
 from spared_bench.store.imports import MARK, is_marked
 from spared_bench.store.index import CELLS, FINALS, PARTS, Index, empty_of
+from spared_bench.store.onlooker import looked_ahead
 from spared_bench.store.stamps import is_as, missing, names_in, stamp_of, stamp_of_file
 from spared_bench.store.trials import (
     MADE_OF,
@@ -33,6 +34,8 @@ from spared_bench.store.trials import (
 _YOUNG = 2.0  # seconds: a file that is younger could change again with no new time
 _BETWEEN = "\n\n"  # the stamps of two entries
 _BARE = missing(PREDICTIONS)
+#: What a look at the files of a cell finds: others than were kept, the same, without predictions.
+_OTHER, _SAME, _SAME_AND_BARE = range(3)
 _T = TypeVar("_T")
 
 
@@ -77,11 +80,16 @@ class Records:
 
     def __init__(self, store: Store, *, outcomes: bool = False, genes: bool = True) -> None:
         self.store, self._root, self._genes = store, str(store.root), genes
+        self._outcomes = outcomes
         self._index = Index(store.root, outcomes, genes)
         self._cells: list[CellFile] | None = None
         self._kept: dict[tuple[str, str], str] = {}  # stamps of entries that were just read
         self._bare: set[str] = set()  # trials without predictions
         self._parts: dict[str, Any] = {}
+        # Entries that a child looks at, in their order; what it finds of them, and has found.
+        self._named: Iterator[tuple[str, str]] = iter(())
+        self._finding = looked_ahead(tuple, 0)
+        self._found: dict[tuple[str, str], int | None] = {}
         self._began = time.time()
         self._opened = _opened(self._root)
 
@@ -89,6 +97,7 @@ class Records:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._finding.close()  # and whoever still looks ends
         self._index.close()
         if self._opened is not None:
             os.close(self._opened)
@@ -117,7 +126,7 @@ class Records:
         self._keep(SCORES, key, vars(scores))
         return scores if self._genes else record_of(TrialScores, vars(scores) | empty_of(SCORES))
 
-    def final(self, record: Mapping[str, Any]) -> TrialResult | None:
+    def final(self, record: Mapping[str, Any], seen: int | None = None) -> TrialResult | None:
         """Return the result of a cell with its scores, if it is kept and its files are the same.
 
         Only where no genes are wanted.
@@ -126,23 +135,86 @@ class Records:
         ----------
         record : mapping
             Of the cell.
+        seen : int, optional
+            What ``seen_ahead`` says of it; else its files are looked at.
         """
         if self._genes:
             return None
-        key, scores = record["final"], record["scores"]
+        key = record["final"]
 
         def unchanged(stamp: str) -> bool:
-            of_trial, _, of_scores = stamp.partition(_BETWEEN)
-            same = self._is_as(TRIALS, key, of_trial) and (
+            return self._noted(key, self._look(record, stamp))
+
+        is_same = None if seen is None else self._noted(key, seen)
+        return self._index.record(
+            FINALS, key, unchanged, lambda values: unpacked(values, self._part), is_same
+        )
+
+    def seen_ahead(self, some: Sequence[Mapping[str, Any]]) -> Generator[int | None]:
+        """Yield for each of these records of cells, in their order, what ``final`` takes.
+
+        Where they are many and ``FINALS`` are read, their files are looked at meanwhile.
+        """
+
+        def look() -> Iterator[int]:
+            for record in some:
+                stamp = self._index.stamp(FINALS, record["final"])
+                yield _OTHER if stamp is None else self._look(record, stamp)
+
+        return looked_ahead(look, len(some))
+
+    def look_ahead(self, some: Sequence[Mapping[str, Any]]) -> bool:
+        """Read all trials and scores of these records of cells; return whether that is done.
+
+        Only where outcomes are wanted, which are small. Of many, the files are looked at meanwhile.
+        """
+        if not self._outcomes:
+            return False
+        for kind in (TRIALS, SCORES):
+            self._index.read_all(kind)
+        named = [entry for record in some for entry in _entries_of(record)]
+
+        def look() -> Iterator[int]:
+            for kind, key in named:
+                stamp = self._index.stamp(kind, key)
+                try:
+                    same = stamp is not None and self._is_as(kind, key, stamp)
+                except (OSError, ValueError):  # one is gone; somebody wrote into the index
+                    same = False
+                yield _SAME if same else _OTHER
+
+        self._finding.close()
+        self._named, self._finding = iter(named), looked_ahead(look, len(named))
+        return True
+
+    def _is_found(self, kind: str, key: str) -> bool | None:
+        """Return whether an entry was found to be the same ahead; ``None`` where none looked."""
+        if (kind, key) not in self._found:
+            for entry, found in zip(self._named, self._finding, strict=False):
+                self._found[entry] = found
+                if entry == (kind, key):
+                    break
+        found = self._found.pop((kind, key), None)
+        return None if found is None else found != _OTHER
+
+    def _look(self, record: Mapping[str, Any], stamp: str) -> int:
+        """Return whether the files of a cell's entries are as a stamp says, and none lacks."""
+        of_trial, _, of_scores = stamp.partition(_BETWEEN)
+        scores = record["scores"]
+        try:
+            same = self._is_as(TRIALS, record["final"], of_trial) and (
                 self._is_as(SCORES, scores, of_scores) if scores else not of_scores
             )
-            if same and _BARE in of_trial.split("\n"):
-                self._bare.add(key)
-            return same
+        except (OSError, ValueError):  # one is gone; somebody wrote into the index
+            return _OTHER
+        if not same:
+            return _OTHER
+        return _SAME_AND_BARE if _BARE in of_trial.split("\n") else _SAME
 
-        return self._index.record(
-            FINALS, key, unchanged, lambda values: unpacked(values, self._part)
-        )
+    def _noted(self, key: str, seen: int) -> bool:
+        if seen == _SAME_AND_BARE:
+            self._bare.add(key)
+        return seen != _OTHER
 
     def keep_final(self, record: Mapping[str, Any], result: TrialResult) -> None:
         """Keep the result of a cell, which was read of its trial and its scores.
@@ -241,7 +313,10 @@ class Records:
         return CellFile(place, record, False, facts.st_mtime_ns)
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
-        return self._index.record(kind, key, lambda stamp: self._is_as(kind, key, stamp), build)
+        is_same = self._is_found(kind, key)
+        return self._index.record(
+            kind, key, lambda stamp: self._is_as(kind, key, stamp), build, is_same
+        )
 
     def _is_as(self, kind: str, key: str, stamp: str) -> bool:
         within = f"{kind}/{key[:2]}/{key}"
@@ -275,6 +350,15 @@ class Records:
     def _settled(self, facts: Sequence[os.stat_result]) -> bool:
         """Whether files were there for long before they were read: so what was read is theirs."""
         return all(each.st_ctime < self._began - _YOUNG for each in facts)
+
+
+def _entries_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what the record of a cell names, as it is asked for."""
+    yield TRIALS, record["final"]
+    if record["scores"]:
+        yield SCORES, record["scores"]
+    for key in record["search"]:
+        yield TRIALS, key
 
 
 def _opened(folder: str) -> int | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spared_bench.bench import Bench
 from spared_bench.keys.hashing import digest
@@ -40,6 +41,7 @@ _AT_ONCE = 200  # cells whose records are looked up together
 #: What a result calls the names in a cell's record, and the key of its trial.
 _NAMES = ("protocol", "dataset", "completer", "predictor", "seed", "key")
 _names_of = attrgetter(*_NAMES)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,12 @@ def cells_in(
     """Yield the finished cells of a store whose records are at hand; see ``finished_cells``."""
     unread = [] if unread is None else unread
     files = records.cells() if only is None else map(records.cell, only)
-    for some in _some_of(files, protocol, unread):
-        _look_up(records, [file.record for file in some if file.record])
+    every = _of_protocol(files, protocol, unread)
+    all_of_them = only is None and not protocol
+    known = all_of_them and records.look_ahead([file.record for file in every if file.record])
+    for some in _some_of(every):
+        if not known:
+            _look_up(records, [file.record for file in some if file.record])
         for file in some:
             finished = finished_cell(records, file, unread)
             if finished is not None:
@@ -198,25 +204,25 @@ def finals_in(
     unread = [] if unread is None else unread
     if not protocol:
         records.read_all(FINALS)  # in one go, which takes less than by their keys
-    for files in _some_of(records.cells(), protocol, unread):
-        some = [file.record for file in files if file.record]
-        if protocol:
-            records.read_ahead(FINALS, [record["final"] for record in some])
-        known = [records.final(record) for record in some]
-        new = [record for record, result in zip(some, known, strict=True) if result is None]
-        _look_up(records, [{**record, "search": []} for record in new])
-        for record, result in zip(some, known, strict=True):
-            if result is not None:
-                yield _of_the_cell(result, record)
-            elif (found := _with_scores(records, record, unread)) is not None:
-                yield found
+    files = _of_protocol(records.cells(), protocol, unread)
+    every = [file.record for file in files if file.record]
+    with closing(records.seen_ahead([] if protocol else every)) as seen:
+        for some in _some_of(every):
+            if protocol:
+                records.read_ahead(FINALS, [record["final"] for record in some])
+            known = [records.final(*each) for each in zip(some, seen, strict=False)]
+            new = [record for record, result in zip(some, known, strict=True) if result is None]
+            _look_up(records, [{**record, "search": []} for record in new])
+            for record, result in zip(some, known, strict=True):
+                if result is not None:
+                    yield _of_the_cell(result, record)
+                elif (found := _with_scores(records, record, unread)) is not None:
+                    yield found
     records.read_ahead(FINALS, [])  # nothing is asked of these rows again
 
 
-def _some_of(
-    files: Iterable[CellFile], protocol: str, unread: list[str]
-) -> Iterator[list[CellFile]]:
-    """Yield the files of the cells of a protocol, sorted by their names, some at a time."""
+def _of_protocol(files: Iterable[CellFile], protocol: str, unread: list[str]) -> list[CellFile]:
+    """Return the files of the cells of a protocol, sorted by their names."""
     wanted: list[tuple[list[Any], CellFile]] = []
     for file in files:
         if file.record is None:
@@ -225,8 +231,13 @@ def _some_of(
         elif not protocol or file.record["cell"][0] == protocol:
             wanted.append((file.record["cell"], file))
     wanted.sort(key=itemgetter(0))
-    for start in range(0, len(wanted), _AT_ONCE):
-        yield [file for _, file in wanted[start : start + _AT_ONCE]]
+    return [file for _, file in wanted]
+
+
+def _some_of(every: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield things some at a time."""
+    for start in range(0, len(every), _AT_ONCE):
+        yield every[start : start + _AT_ONCE]
 
 
 def _look_up(records: Records, some: Sequence[Mapping[str, Any]]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.results import TrialResult, TrialScores, record_of
-from spared_bench.store import index
+from spared_bench.store import index, onlooker
 from spared_bench.store import records as reading
 from spared_bench.store.entries import Store
 from spared_bench.store.imports import write_mark
@@ -40,6 +40,13 @@ from spared_bench.trials.cells import (
 def old_files(monkeypatch):
     """Take every file as one that has been there for long."""
     monkeypatch.setattr(reading, "_YOUNG", -3600.0)
+
+
+@pytest.fixture(params=["here", "ahead"])
+def looks(request, monkeypatch):
+    """Let a child look at the files of cells, as it does of many, or this process."""
+    monkeypatch.setattr(onlooker, "usable_cores", lambda: 2)
+    monkeypatch.setattr(onlooker, "_WORTH", 0 if request.param == "ahead" else 10**9)
 
 
 @pytest.fixture
@@ -147,6 +154,7 @@ def read_plainly(store):
     return read(store)
 
 
+@pytest.mark.usefixtures("looks")
 @pytest.mark.parametrize(("cells_at_once", "keys_at_once"), [(200, 500), (2, 3), (1, 1)])
 @pytest.mark.parametrize("by_folder", [True, False], ids=["by-folder", "by-path"])
 def test_a_second_reading_opens_no_entry_and_says_the_same(
@@ -169,6 +177,7 @@ def test_a_second_reading_opens_no_entry_and_says_the_same(
     assert read(store) == plainly
 
 
+@pytest.mark.usefixtures("looks")
 def test_of_outcomes_no_more_is_read_than_a_list_shows(store):
     with Records(store) as records:
         finals = [cell.final for cell in cells_in(records)]
@@ -181,6 +190,7 @@ def test_of_outcomes_no_more_is_read_than_a_list_shows(store):
     assert read_outcomes(store) == [shown(result) for result in (*finals, failure)]
 
 
+@pytest.mark.usefixtures("looks")
 def test_a_board_reads_of_a_cell_that_is_kept_neither_trial_nor_scores(store, monkeypatch):
     with Records(store, genes=False) as records:
         expected = [vars(cell.final) for cell in cells_in(records)]
@@ -214,6 +224,7 @@ def test_a_board_of_everything_asks_the_index_for_its_rows_once(store, monkeypat
     assert len(asked) == (3 if protocol else 1)
 
 
+@pytest.mark.usefixtures("looks")
 def test_a_board_asks_of_other_scores_of_the_same_trial_anew(store):
     (first, *_) = read_finals(store)[0]
     scored = scores(store, 7).key
@@ -242,6 +253,7 @@ def test_what_json_can_say_and_the_reader_of_the_index_not_is_read_of_the_store(
     assert repr(read_finals(store)) == plainly
 
 
+@pytest.mark.usefixtures("looks")
 def test_no_predictions_are_looked_for_in_an_entry_that_is_known_to_have_none(store, monkeypatch):
     (first, *_) = read_finals(store)[0]
     text = (store.folder(TRIALS, first["key"]) / RESULT).read_text()
@@ -257,6 +269,7 @@ def test_no_predictions_are_looked_for_in_an_entry_that_is_known_to_have_none(st
     assert asked == [(first["key"], "predictions.npz")]
 
 
+@pytest.mark.usefixtures("looks")
 def test_predictions_that_no_manifest_names_are_found_whatever_the_index_knew(store):
     (first, *_) = read_finals(store)[0]
     folder = store.folder(TRIALS, first["key"])
@@ -339,6 +352,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.usefixtures("looks")
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", [RESULT, SCORE_RECORD, "manifest.json", "predictions.npz"])
 def test_whatever_changes_in_an_entry_is_seen(store, name, change):
@@ -580,6 +594,7 @@ def changed(kind, key, long):
     return index._summed(kind, key, "", long[:-9].replace("0.5", "0.9"))
 
 
+@pytest.mark.usefixtures("looks")
 @pytest.mark.parametrize("table", ["records", "outcomes", "finals"])
 def test_a_digit_that_a_disk_has_turned_in_the_index_is_not_believed(store, table):
     plainly = read(store)
@@ -591,6 +606,7 @@ def test_a_digit_that_a_disk_has_turned_in_the_index_is_not_believed(store, tabl
     assert read(store) == plainly
 
 
+@pytest.mark.usefixtures("looks")
 def test_a_row_that_stands_in_the_place_of_another_is_not_believed(store):
     plainly = read(store)
     with closing(sqlite3.connect(store.root / INDEX)) as rows, rows:

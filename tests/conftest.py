@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -74,12 +75,15 @@ def _few_fork_servers() -> None:
     worker_process.KEPT = 4
 
 
+#: What a worker holds at the end of the suite, with the server that forks for it.
+_WORKER_BYTES = 4 << 30
 OF_DASK = ("DASK_PARENT", "MALLOC_TRIM_THRESHOLD_", "PYTHONHASHSEED")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Take one worker more than there are cores: tests wait for processes that they begin."""
-    return usable_cores() + 1
+    """Take one worker more than there are cores, if they fit: tests wait for what they begin."""
+    cores = usable_cores()
+    return cores + (psutil.virtual_memory().available > (cores + 1) * _WORKER_BYTES)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

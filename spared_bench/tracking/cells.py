@@ -137,8 +137,8 @@ class _Logged:
     cell: str
     key: str
     content: str
-    seal: str
-    says: str
+    seal: str  # with which it was logged; empty of earlier versions
+    says: str  # the seal of what it says now
     complete: bool
     current: bool
     said: dict[str, str]
@@ -220,8 +220,8 @@ class CellLog:
             CONTENT: content,
             CURRENT: "true",
             FORMAT: VERSION,
+            SEAL: seal,
         }
-        tags[SEAL] = seal
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
         run_id = self._log_run(experiment, trial, folders, name, tags | said)

@@ -72,6 +72,16 @@ def test_it_is_a_child_of_this_process_in_a_session_of_its_own(forks, tmp_path):
     wait_for(lambda: not any(alive(each.pid) for each in below))
 
 
+def test_it_does_not_wait_for_threads_of_blas_that_it_lacks(monkeypatch, tmp_path):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    server = warm.begin_server()
+    popen = warm.popen_of(server)
+    words = ["-m", "spared_bench", "list", "metrics", "--json"]
+    assert ended(popen, *words, cwd=tmp_path) == ended(warm.POPEN, *words, cwd=tmp_path)
+    server.end()
+
+
 def test_it_has_the_variables_and_files_that_it_is_given(forks, tmp_path):
     env = os.environ | {"SPARED_BENCH_WORKSPACE": str(tmp_path / "of a variable")}
     words = ["-m", "spared_bench", "status"]

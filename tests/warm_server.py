@@ -65,9 +65,22 @@ def import_everything() -> None:
     for name in _LATER:
         import_module(name)
     get_ready()
+    _end_threads_of_blas()
     gc.collect()
     gc.freeze()
     _gather_pages()
+
+
+def _end_threads_of_blas() -> None:
+    """Fork as the C library does, before which OpenBLAS ends its threads, to begin them if needed.
+
+    A child by a bare call of the system would take those that it lacks for its own, and wait for
+    them without end as soon as it forks.
+    """
+    child = os.fork()
+    if child == 0:
+        _exit(0)
+    os.waitpid(child, 0)
 
 
 def _gather_pages() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from spared_bench.api import make_bench
 from spared_bench.bench import Bench
 from spared_bench.completion.benchmark import Condition, Task
 from spared_bench.data.views import View
+from spared_bench.keys import fingerprints
 from spared_bench.keys.code import code_hash
 from spared_bench.keys.hashing import digest
 from spared_bench.models.encoders import ColorEncoder
@@ -76,6 +78,7 @@ def partly_known(bench: Bench) -> Bench:
 
 def main() -> None:
     root = Path(sys.argv[1])
+    fingerprints.file_digest = cache(fingerprints.file_digest)  # of data, which stay
     bench = make_bench("demo", workspace=root / "workspace", device="cpu")
     before, moved = keys(bench), {}
     for path in sorted([*root.glob("spared_bench/**/*.py"), *root.glob("plugins/**/*.py")]):

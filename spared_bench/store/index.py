@@ -33,7 +33,7 @@ INDEX = "index.sqlite"
 CELLS = "cells"
 #: Kinds of rows that are of no single record: results of cells, and what many of these share.
 FINALS, PARTS = "finals", "parts"
-_FORM = 6  # of what is kept; another one makes it anew, as other fields of the records do
+_FORM = 7  # of what is kept; another one makes it anew, as other fields of the records do
 _WAIT = 2.0  # seconds for another process that writes
 _MOST_KEYS = 500  # in one question
 _RECORDS, _OUTCOMES, _FINALS = "records", "outcomes", "finals"  # the tables
@@ -117,6 +117,10 @@ class Index:
         """
         row = self._ahead.get(kind, {}).get(_bytes(key))
         return None if row is None else row[0][:-_SUM_BYTES].decode(errors="replace")
+
+    def keys(self, kind: str) -> list[str]:
+        """Return the keys of the rows that were read ahead."""
+        return [key.decode(errors="surrogatepass") for key in self._ahead.get(kind, {})]
 
     def read_all(self, kind: str) -> None:
         """Read all rows of a kind, of which every one is going to be asked for."""

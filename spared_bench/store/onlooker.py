@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice, repeat
 
 from spared_bench.threads import usable_cores
@@ -19,9 +19,9 @@ _leave = os._exit  # which a command keeps from code of plugins
 
 
 def looked_ahead(look: Callable[[], Iterable[int]], number: int) -> Generator[int | None]:
-    """Yield what a forked child finds, in its order, and then ``None`` without end.
+    """Return what a forked child finds, in its order, and then ``None`` without end.
 
-    It ends with the last of its answers, or when what is returned is closed.
+    It begins at once, and ends with the last of its answers, or when what is returned is closed.
 
     Parameters
     ----------
@@ -32,13 +32,25 @@ def looked_ahead(look: Callable[[], Iterable[int]], number: int) -> Generator[in
         How many, about. For a few, on one core, and where a system does not fork, there is no
         child.
     """
+    found = _found_by(look, number)
+    next(found)  # it begins
+    return found
+
+
+def _found_by(look: Callable[[], Iterable[int]], number: int) -> Generator[int | None]:
     if number >= _WORTH and usable_cores() > 1 and hasattr(os, "fork"):
-        with suppress(OSError):  # there are too many files or processes
-            yield from _answers_of(look)
+        with suppress(OSError), _child(look) as reading:  # or too many files or processes
+            yield None
+            while answers := os.read(reading, _AT_ONCE):
+                yield from answers
+    else:
+        yield None
     yield from repeat(None)
 
 
-def _answers_of(look: Callable[[], Iterable[int]]) -> Iterator[int]:
+@contextmanager
+def _child(look: Callable[[], Iterable[int]]) -> Iterator[int]:
+    """Fork a child that writes what it finds to the file whose number is given."""
     reading, writing = os.pipe()
     try:
         child = os.fork()
@@ -55,8 +67,7 @@ def _answers_of(look: Callable[[], Iterable[int]]) -> Iterator[int]:
         _leave(0)
     os.close(writing)
     try:
-        while answers := os.read(reading, _AT_ONCE):
-            yield from answers
+        yield reading
     finally:
         os.close(reading)  # with which what it writes next ends it
         with suppress(ChildProcessError):  # whoever began us ignores how children end

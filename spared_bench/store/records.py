@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -126,42 +126,43 @@ class Records:
         self._keep(SCORES, key, vars(scores))
         return scores if self._genes else record_of(TrialScores, vars(scores) | empty_of(SCORES))
 
-    def final(self, record: Mapping[str, Any], seen: int | None = None) -> TrialResult | None:
-        """Return the result of a cell with its scores, if it is kept and its files are the same.
+    def finals_ahead(self, some: Sequence[Mapping[str, Any]]) -> None:
+        """Look what ``kept_final`` gives of these records of cells up at once."""
+        self.read_ahead(FINALS, [_names_of(record) for record in some])
 
-        Only where no genes are wanted.
+    def every_final_ahead(self) -> None:
+        """Look all of it up at once; of many, the files are looked at from now on."""
+        self.read_all(FINALS)
+        every = self._index.keys(FINALS)
+        self._let_look([(FINALS, names) for names in every], lambda: map(self._look, every))
+
+    def kept_final(self, record: Mapping[str, Any]) -> TrialResult | None:
+        """Return the result of a cell with its scores as it was kept, if no genes are wanted.
+
+        It is the cell's where ``is_as_kept``.
 
         Parameters
         ----------
         record : mapping
             Of the cell.
-        seen : int, optional
-            What ``seen_ahead`` says of it; else its files are looked at.
         """
         if self._genes:
             return None
-        key = record["final"]
 
-        def unchanged(stamp: str) -> bool:
-            return self._noted(key, self._look(record, stamp))
+        def build(values: list[Any]) -> TrialResult:
+            return unpacked(values, self._part)
 
-        is_same = None if seen is None else self._noted(key, seen)
-        return self._index.record(
-            FINALS, key, unchanged, lambda values: unpacked(values, self._part), is_same
-        )
+        return self._index.record(FINALS, _names_of(record), lambda _: True, build)
 
-    def seen_ahead(self, some: Sequence[Mapping[str, Any]]) -> Generator[int | None]:
-        """Yield for each of these records of cells, in their order, what ``final`` takes.
-
-        Where they are many and ``FINALS`` are read, their files are looked at meanwhile.
-        """
-
-        def look() -> Iterator[int]:
-            for record in some:
-                stamp = self._index.stamp(FINALS, record["final"])
-                yield _OTHER if stamp is None else self._look(record, stamp)
-
-        return looked_ahead(look, len(some))
+    def is_as_kept(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the files of a cell are those of which ``kept_final`` was made."""
+        names = _names_of(record)
+        seen = self._seen_of(FINALS, names)
+        if seen is None:
+            seen = self._look(names)
+        if seen == _SAME_AND_BARE:
+            self._bare.add(record["final"])
+        return seen != _OTHER
 
     def look_ahead(self, some: Sequence[Mapping[str, Any]]) -> bool:
         """Read all trials and scores of these records of cells; return whether that is done.
@@ -183,26 +184,34 @@ class Records:
                     same = False
                 yield _SAME if same else _OTHER
 
-        self._finding.close()
-        self._named, self._finding = iter(named), looked_ahead(look, len(named))
+        self._let_look(named, look)
         return True
 
-    def _is_found(self, kind: str, key: str) -> bool | None:
-        """Return whether an entry was found to be the same ahead; ``None`` where none looked."""
+    def _let_look(
+        self, named: Sequence[tuple[str, str]], look: Callable[[], Iterator[int]]
+    ) -> None:
+        """Let a child look at these, whose number ``look`` yields of each, if they are many."""
+        self._finding.close()
+        self._named, self._finding = iter(named), looked_ahead(look, len(named))
+
+    def _seen_of(self, kind: str, key: str) -> int | None:
+        """Return what a child has found of an entry; ``None`` where none looked."""
         if (kind, key) not in self._found:
             for entry, found in zip(self._named, self._finding, strict=False):
                 self._found[entry] = found
                 if entry == (kind, key):
                     break
-        found = self._found.pop((kind, key), None)
-        return None if found is None else found != _OTHER
+        return self._found.pop((kind, key), None)
 
-    def _look(self, record: Mapping[str, Any], stamp: str) -> int:
-        """Return whether the files of a cell's entries are as a stamp says, and none lacks."""
+    def _look(self, names: str) -> int:
+        """Return whether the files of a cell's entries are as a row says, and none lacks."""
+        stamp = self._index.stamp(FINALS, names)
+        if stamp is None:
+            return _OTHER
         of_trial, _, of_scores = stamp.partition(_BETWEEN)
-        scores = record["scores"]
+        trial, _, scores = names.partition(" ")
         try:
-            same = self._is_as(TRIALS, record["final"], of_trial) and (
+            same = self._is_as(TRIALS, trial, of_trial) and (
                 self._is_as(SCORES, scores, of_scores) if scores else not of_scores
             )
         except (OSError, ValueError):  # one is gone; somebody wrote into the index
@@ -210,11 +219,6 @@ class Records:
         if not same:
             return _OTHER
         return _SAME_AND_BARE if _BARE in of_trial.split("\n") else _SAME
-
-    def _noted(self, key: str, seen: int) -> bool:
-        if seen == _SAME_AND_BARE:
-            self._bare.add(key)
-        return seen != _OTHER
 
     def keep_final(self, record: Mapping[str, Any], result: TrialResult) -> None:
         """Keep the result of a cell, which was read of its trial and its scores.
@@ -242,13 +246,13 @@ class Records:
             new = {hashed: from_json(parts[hashed]) for hashed in parts.keys() - self._parts.keys()}
         except (ValueError, RecursionError):
             return  # half a letter, or lists too deep: what reads the rows takes less than JSON's
-        self._index.keep_text(FINALS, record["final"], _BETWEEN.join(known), text)
+        self._index.keep_text(FINALS, _names_of(record), _BETWEEN.join(known), text)
         for hashed in new:
             self._index.keep_text(PARTS, hashed, "", parts[hashed])
         self._parts |= new
 
     def has_predictions(self, key: str) -> bool:
-        """Whether the entry of a trial has predictions, by its files or as ``final`` saw them."""
+        """Whether the entry of a trial has predictions, by its files or as ``is_as_kept`` saw."""
         return key not in self._bare and self.store.has(TRIALS, key, PREDICTIONS)
 
     def _part(self, hashed: str) -> Any:
@@ -313,7 +317,8 @@ class Records:
         return CellFile(place, record, False, facts.st_mtime_ns)
 
     def _known(self, kind: str, key: str, build: Callable[[dict[str, Any]], _T]) -> _T | None:
-        is_same = self._is_found(kind, key)
+        seen = self._seen_of(kind, key)
+        is_same = None if seen is None else seen != _OTHER
         return self._index.record(
             kind, key, lambda stamp: self._is_as(kind, key, stamp), build, is_same
         )
@@ -350,6 +355,11 @@ class Records:
     def _settled(self, facts: Sequence[os.stat_result]) -> bool:
         """Whether files were there for long before they were read: so what was read is theirs."""
         return all(each.st_ctime < self._began - _YOUNG for each in facts)
+
+
+def _names_of(record: Mapping[str, Any]) -> str:
+    """Return what names the row of a cell's result: its trial and its scores."""
+    return f"{record['final']} {record['scores']}"
 
 
 def _entries_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

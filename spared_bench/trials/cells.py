@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from operator import attrgetter, itemgetter
@@ -21,7 +20,6 @@ from spared_bench.keys.hashing import digest
 from spared_bench.planning.plan import Plan
 from spared_bench.results import BY_HAND, TrialResult
 from spared_bench.store.entries import MANIFEST, Store
-from spared_bench.store.index import FINALS
 from spared_bench.store.records import CellFile, Records
 from spared_bench.store.studies import keys_of_studies
 from spared_bench.store.trials import (
@@ -203,22 +201,32 @@ def finals_in(
     """
     unread = [] if unread is None else unread
     if not protocol:
-        records.read_all(FINALS)  # in one go, which takes less than by their keys
+        records.every_final_ahead()
     files = _of_protocol(records.cells(), protocol, unread)
     every = [file.record for file in files if file.record]
-    with closing(records.seen_ahead([] if protocol else every)) as seen:
-        for some in _some_of(every):
-            if protocol:
-                records.read_ahead(FINALS, [record["final"] for record in some])
-            known = [records.final(*each) for each in zip(some, seen, strict=False)]
-            new = [record for record, result in zip(some, known, strict=True) if result is None]
-            _look_up(records, [{**record, "search": []} for record in new])
-            for record, result in zip(some, known, strict=True):
-                if result is not None:
-                    yield _of_the_cell(result, record)
-                elif (found := _with_scores(records, record, unread)) is not None:
-                    yield found
-    records.read_ahead(FINALS, [])  # nothing is asked of these rows again
+    for some in _some_of(every) if protocol else [every]:
+        if protocol:
+            records.finals_ahead(some)
+        yield from _results_of(records, some, unread)
+    records.finals_ahead([])  # nothing is asked of these rows again
+
+
+def _results_of(
+    records: Records, cells: Sequence[Mapping[str, Any]], unread: list[str]
+) -> Iterator[TrialResult]:
+    """Yield the results of cells; those that are kept are all made before one's files matter."""
+    kept = [(record, records.kept_final(record)) for record in cells]
+    for some in _some_of(kept):
+        known = [
+            (record, result if result is not None and records.is_as_kept(record) else None)
+            for record, result in some
+        ]
+        _look_up(records, [{**record, "search": []} for record, same in known if same is None])
+        for record, result in known:
+            if result is not None:
+                yield _of_the_cell(result, record)
+            elif (found := _with_scores(records, record, unread)) is not None:
+                yield found
 
 
 def _of_protocol(files: Iterable[CellFile], protocol: str, unread: list[str]) -> list[CellFile]:

@@ -10,6 +10,7 @@ import pytest
 
 from spared_bench.store import onlooker
 from spared_bench.store.onlooker import looked_ahead
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 MANY = 3 * onlooker._WORTH
@@ -65,6 +66,18 @@ def test_a_child_that_ends_early_has_found_what_it_told(how):
 
     found = list(islice(looked_ahead(look, MANY), onlooker._AT_ONCE + 2))
     assert found == [7] * onlooker._AT_ONCE + [None, None]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_child_begins_before_it_is_asked(asked, tmp_path):
+    def look():
+        (tmp_path / "begun").touch()
+        yield 5
+
+    found = looked_ahead(look, MANY)
+    wait_for((tmp_path / "begun").exists)
+    assert not asked or next(found) == 5
+    found.close()
 
 
 def test_a_child_ends_when_nobody_listens_any_more():

@@ -46,7 +46,7 @@ def old_files(monkeypatch):
 def looks(request, monkeypatch):
     """Let a child look at the files of cells, as it does of many, or this process."""
     monkeypatch.setattr(onlooker, "usable_cores", lambda: 2)
-    monkeypatch.setattr(onlooker, "_WORTH", 0 if request.param == "ahead" else 10**9)
+    monkeypatch.setattr(onlooker, "_WORTH", 1 if request.param == "ahead" else 10**9)
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ class Records:
         self._kept: dict[tuple[str, str], str] = {}  # stamps of entries that were just read
         self._bare: set[str] = set()  # trials without predictions
         self._parts: dict[str, Any] = {}
+        self._has_every_final = False
         # Entries that a child looks at, in their order; what it finds of them, and has found.
         self._named: Iterator[tuple[str, str]] = iter(())
         self._finding = looked_ahead(tuple, 0)
@@ -129,9 +130,13 @@ class Records:
     def finals_ahead(self, some: Sequence[Mapping[str, Any]]) -> None:
         """Look what ``kept_final`` gives of these records of cells up at once."""
         self.read_ahead(FINALS, [_names_of(record) for record in some])
+        self._has_every_final = False
 
     def every_final_ahead(self) -> None:
         """Look all of it up at once; of many, the files are looked at from now on."""
+        if self._has_every_final:
+            return
+        self._has_every_final = True
         self.read_all(FINALS)
         every = self._index.keys(FINALS)
         self._let_look([(FINALS, names) for names in every], lambda: map(self._look, every))

@@ -82,6 +82,8 @@ def build(
     protocol, protocols = _read(protocol, registry)
     left_out: list[str] = []
     with Records(space.store, genes=False) as records:
+        if not protocol:
+            records.every_final_ahead()  # whose files a child looks at meanwhile
         for note in filter(None, (note_on_earlier(records), told_of_shut(records))):
             echo(note, err=True)
         page = build_leaderboard(

@@ -31,6 +31,17 @@ def test_an_unknown_slide_and_an_unknown_split_are_refused():
         dataset({"test": ("a",)})
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "</script>", "a\0", "a\nb", "x" * 101, "", 7])
+def test_a_slide_whose_name_cannot_be_a_files_is_refused(name):
+    with pytest.raises(PluginError, match="files are named after a slide"):
+        SlideInfo(name)
+
+
+def test_two_slides_of_one_file_on_some_systems_are_refused():
+    with pytest.raises(PluginError, match="stands twice in slides, capital letters not counted"):
+        dataset({"train": ("A1",)}, slides=(SlideInfo("A1"), SlideInfo("a1")))
+
+
 def test_the_tier_follows_from_the_donors_and_names_those_that_are_shared():
     other = dataset({"train": ("a", "b"), "val": ("c",), "test": ("d",)})
     assert (other.tier, other.shared_donors) == ("A", ())

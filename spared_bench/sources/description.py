@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +35,7 @@ from spared_bench.protocol import Processing
 from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.formats import Format, check_format, check_organism
 from spared_bench.specs import DatasetSpec, SlideInfo
+from spared_bench.specs.files import SLIDE_ID
 from spared_bench.strict import load_mapping, plain_digits
 from spared_bench.validated import explain
 from spared_bench.words import counted
@@ -44,8 +44,6 @@ DESCRIPTION = "dataset.yaml"
 #: The factory of every dataset that is described in YAML.
 FACTORY = "spared_bench.sources.described:read_slide"
 _SHORT = "A description is a short YAML file, in which files of data are named."
-
-_SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 
 #: Keys of a slide's entry that name files, beside ``image``.
 FILES = ("path", "spots", "labels", "patches", "metadata", "genes")
@@ -164,7 +162,7 @@ class Description(_Described):
         self._check_labels()
         self._check_samples()
         for slide_id, entry in self.slides.items():
-            if not _SLIDE_ID.fullmatch(slide_id):
+            if not SLIDE_ID.fullmatch(slide_id):
                 raise ValueError(
                     f"{slide_id!r} cannot name a slide: files are named after it. Use up to 100"
                     " letters, digits and `_ . + -`, and begin with a letter or digit"

@@ -123,8 +123,11 @@ class DatasetSpec(Spec):
         if self.storage and not NAME.fullmatch(self.storage):
             raise PluginError(f"{label}: storage {self.storage!r} is no name of a folder.")
         known = [slide.slide_id for slide in self.slides]
-        if len(set(known)) != len(known):
-            raise PluginError(f"{label}: a slide id stands twice in slides: {known}.")
+        if len({slide_id.casefold() for slide_id in known}) != len(known):
+            raise PluginError(
+                f"{label}: a slide id stands twice in slides, capital letters not counted: {known}."
+                " Files are named after slides, and some file systems take A1 and a1 for one."
+            )
         self._check_split(label, known)
         self._check_classes(label)
         if self.shared_donors and not self.allow_shared_donors:

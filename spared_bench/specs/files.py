@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from spared_bench.errors import PluginError
+
+#: Files are named after a slide: a name that is one on every system.
+SLIDE_ID = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class SlideInfo:
     Parameters
     ----------
     slide_id : str
-        Unique within the dataset.
+        Unique within the dataset, capitals aside. Files are named after it: up to 100 letters,
+        digits and ``_ . + -``.
     patient_id : str
         The donor; sections of one donor are not independent.
     section : str
@@ -62,7 +67,8 @@ class SlideInfo:
     Raises
     ------
     PluginError
-        For a place that is no whole number, or a thickness that is negative or no number.
+        For a name that cannot be a file's, a place that is no whole number, or a thickness that is
+        negative or no number.
     """
 
     slide_id: str
@@ -73,6 +79,13 @@ class SlideInfo:
     thickness_um: float = 0.0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.slide_id, str) or not SLIDE_ID.fullmatch(self.slide_id):
+            raise PluginError(
+                f"SlideInfo({self.slide_id!r}): files are named after a slide, and slide_id must be"
+                " a text of up to 100 letters (a-z, A-Z), digits and `_ . + -` that begins with a"
+                " letter, a digit or `_`. Name it so, and let the reader find the file of that"
+                " name."
+            )
         whole = isinstance(self.order, int) and not isinstance(self.order, bool)
         if self.order is not None and not whole:
             raise PluginError(

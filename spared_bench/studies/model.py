@@ -220,11 +220,11 @@ class Study(Section):
         if self.kind == "factors" and not self.factors:
             raise ValueError("it has no `factors`, so there is nothing to compare")
         self._require_of_its_kind()
-        for name in self.factors:
-            if not name.strip() or len(name) > _LONGEST:
+        for what, names in (("factor", self.factors), ("laboratory", self.laboratories)):
+            if odd := [name for name in names if not _is_label(name)]:
                 raise ValueError(
-                    f"a factor is called {in_one_line(name)}; a name is 1 to {_LONGEST} characters"
-                    " long"
+                    f"a {what} is called {in_one_line(odd[0])}; a name is 1 to {_LONGEST}"
+                    " characters long, of one line, and neither begins nor ends with a space"
                 )
         self._require_apart()
         self._require_effect()

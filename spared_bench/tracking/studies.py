@@ -9,18 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spared_bench.tracking.connection import Connection, quoted
-from spared_bench.tracking.run_record import PREFIX, metric_name
+from spared_bench.tracking.run_record import MAX_NAME, PREFIX, metric_name
 
 EXPERIMENT = "studies"
 STUDY = PREFIX + "study"
 CONTENT = PREFIX + "study_content"
 _TEXT = 250  # characters of a parameter's value
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _log(
         _delete(connection, experiment_id, run.info.run_id)
     parent = client.create_run(experiment_id, tags={STUDY: study}, run_name=study).info.run_id
     for key, value in about.items():
-        client.log_param(parent, metric_name(key), str(value)[:_TEXT])
+        client.log_param(parent, key, str(value)[:_TEXT])
     client.log_metric(parent, "cells", len(cells))
     client.log_metric(parent, "gaps", sum(bool(cell.gap) for cell in cells))
     for cell in cells:
@@ -107,12 +109,19 @@ def _log_cell(client: Any, experiment_id: str, parent: str, cell: LoggedStudyCel
     if cell.gap:
         tags[PREFIX + "message"] = cell.gap[:4_000]
     run_id = client.create_run(experiment_id, tags=tags, run_name=cell.name[:_TEXT]).info.run_id
-    for key, value in cell.params.items():
-        client.log_param(run_id, metric_name(key), str(value)[:_TEXT])
-    for name, score in cell.metrics.items():
+    for key, value in _named(cell.params):
+        client.log_param(run_id, key, str(value)[:_TEXT])
+    for name, score in _named(cell.metrics):
         if math.isfinite(score):
-            client.log_metric(run_id, metric_name(name), score)
+            client.log_metric(run_id, name, score)
     client.set_terminated(run_id, "FAILED" if cell.gap else "FINISHED")
+
+
+def _named(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
+    """Yield values by names that MLflow takes; the name of the run has the levels of all."""
+    for key, value in values.items():
+        if len(name := metric_name(key)) <= MAX_NAME:
+            yield name, value
 
 
 def _delete(connection: Connection, experiment_id: str, run_id: str) -> None:

@@ -133,6 +133,11 @@ SIZES = "setting: patches.size, levels: [8, 16]"
             r"unknown setting 'compare.0.factr'. Did you mean 'factor'\?",
         ),
         (f"factors: {{' ': {{{SIZES}}}}}", r"a factor is called ' '; a name is 1 to"),
+        (f'factors: {{"a\\e[2J": {{{SIZES}}}}}', r"a factor is called 'a\\x1b\[2J'; .* one line"),
+        (
+            f'factors: {{a: {{{SIZES}}}}}\ncolours: true\nlaboratories: {{"a\\nb": [x]}}',
+            r"a laboratory is called 'a\\nb'",
+        ),
         ("factors: {a: {setting: x.y, levels: {'': 1, b: 2}}}", r"a level is called ''"),
         ("factors: {a: {setting: x.y, levels: {' y': 1, 'y': 2}}}", r"a level is called ' y'"),
         (

@@ -43,3 +43,11 @@ def test_a_study_whose_results_have_changed_replaces_its_runs(tmp_path):
 
     names = sorted(run.info.run_name for run in runs(connection))
     assert names == ["a", "a", "other@1", "s@1"]
+
+
+def test_a_level_whose_escaped_name_is_too_long_for_mlflow_costs_no_study(tmp_path):
+    connection = Connection(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    cell = LoggedStudyCell("a", {f"level.{'色' * 40}": "one", "level.色": "two"})
+    assert log_study(connection, "s@1", {}, [cell])
+    (found,) = (run for run in runs(connection) if run.info.run_name == "a")
+    assert found.data.params == {"level.-x8272-": "two"}

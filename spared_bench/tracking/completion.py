@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +62,16 @@ def read_completion(
     found: list[CompletionResult] = []
     for experiment_id in connection.experiment_ids((protocol or "%") + EXPERIMENT):
         runs = connection.runs(experiment_id, f"tags.`{OF}` != ''")
-        for run in sorted(runs, key=_shown):
-            if CONTENT in run.data.tags:
-                try:
-                    found += _results_of(connection, run)
-                except TrackingError as error:
-                    if unread is None:
-                        raise
-                    unread.append(f"Completion, {run.data.tags[OF]}: {error}")
+        whole = sorted((run for run in runs if CONTENT in run.data.tags), key=_shown)
+        # One run for each: another was deleted, and restored by hand.
+        last = {run.data.tags[OF]: run for run in whole}
+        for run in sorted(last.values(), key=_shown):
+            try:
+                found += _results_of(connection, run)
+            except TrackingError as error:
+                if unread is None:
+                    raise
+                unread.append(f"Completion, {run.data.tags[OF]}: {error}")
     return comparable(found)
 
 
@@ -87,6 +89,11 @@ def _results_of(connection: Connection, run: Run) -> list[CompletionResult]:
 
     with connection.explained("read from"):
         values = _load_json(connection, run)
+        if _content(values) != run.data.tags[CONTENT]:
+            raise ValueError(
+                f"{_FILE} of run {run.info.run_id} is not what was logged; `spared-bench complete`"
+                " with the same selection logs it anew"
+            )
         try:
             return [CompletionResult.from_dict(each) for each in values]
         except (KeyError, TypeError, AttributeError) as error:
@@ -99,9 +106,9 @@ def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> b
     experiment_id = connection.experiment_id(first.protocol + EXPERIMENT)
     place = json.dumps([first.dataset, first.completer])
     values = [result.as_dict() for result in results]
-    content = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    content = _content(values)
     known = list(connection.runs(experiment_id, f"tags.`{OF}` = {quoted(place)}"))
-    if same := [run for run in known if run.data.tags.get(CONTENT) == content]:
+    if same := [run for run in known if _says(connection, run, results, content)]:
         client.set_tag(same[0].info.run_id, SHOWN, _now())
         return False
     for run in known:
@@ -116,17 +123,40 @@ def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> b
     return True
 
 
+def _content(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _says(
+    connection: Connection, run: Run, results: Sequence[CompletionResult], content: str
+) -> bool:
+    """Whether a run still holds what was logged; it, and its file, can be edited."""
+    if run.data.tags.get(CONTENT) != content:
+        return False
+    last = {name: value for name, _, value in sorted(_metrics(results))}  # of the highest step
+    try:
+        return run.data.metrics == last and _content(_load_json(connection, run)) == content
+    except Exception:  # whatever MLflow says where the file is gone
+        return False
+
+
 def _log_values(client: Any, run_id: str, results: Sequence[CompletionResult]) -> None:
     first = results[0]
     params = {"dataset": first.dataset, "completer": first.completer, **first.facts}
     for key, value in params.items():
         client.log_param(run_id, key, value)
+    for name, rate, value in _metrics(results):
+        client.log_metric(run_id, name, value, step=rate)
+
+
+def _metrics(results: Sequence[CompletionResult]) -> Iterator[tuple[str, int, float]]:
+    """Yield the names of metrics with their steps, rates in percent, and finite values."""
     for result in results:
         label, rate = result.condition.rule, round(100 * result.condition.rate)
         for metric in MEASURES:
             for kind, value in (("", result.mean(metric)), ("_sd", result.sd(metric))):
                 if math.isfinite(value):
-                    client.log_metric(run_id, f"{label}.{metric}{kind}", value, step=rate)
+                    yield f"{label}.{metric}{kind}", rate, value
 
 
 def _load_json(connection: Connection, run: Run) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Studies in MLflow: a parent run for each, with its cells as children.
 
-A study whose results have not changed is not logged again; one that was logged before, or whose
-logging was broken off, is replaced, because the tag of its content is set last.
+A study whose results have not changed is not logged again; one that was logged before, that was
+edited since, or whose logging was broken off, is replaced, because the tag of its content is set
+last.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spared_bench.tracking.connection import Connection, quoted
 from spared_bench.tracking.run_record import MAX_NAME, PREFIX, metric_name
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 EXPERIMENT = "studies"
 STUDY = PREFIX + "study"
@@ -86,7 +90,8 @@ def _log(
     text = json.dumps([dict(about), [vars(cell) for cell in cells]], sort_keys=True, default=dict)
     content = hashlib.sha256(text.encode()).hexdigest()
     known = list(connection.runs(experiment_id, f"tags.`{STUDY}` = {quoted(study)}"))
-    if any(run.data.tags.get(CONTENT) == content for run in known):
+    same = [run for run in known if run.data.tags.get(CONTENT) == content]
+    if any(_is_whole(connection, experiment_id, run, cells) for run in same):
         return False
     for run in known:
         _delete(connection, experiment_id, run.info.run_id)
@@ -109,12 +114,19 @@ def _log_cell(client: Any, experiment_id: str, parent: str, cell: LoggedStudyCel
     if cell.gap:
         tags[PREFIX + "message"] = cell.gap[:4_000]
     run_id = client.create_run(experiment_id, tags=tags, run_name=cell.name[:_TEXT]).info.run_id
-    for key, value in _named(cell.params):
-        client.log_param(run_id, key, str(value)[:_TEXT])
-    for name, score in _named(cell.metrics):
-        if math.isfinite(score):
-            client.log_metric(run_id, name, score)
+    for key, value in _params(cell).items():
+        client.log_param(run_id, key, value)
+    for name, score in _metrics(cell).items():
+        client.log_metric(run_id, name, score)
     client.set_terminated(run_id, "FAILED" if cell.gap else "FINISHED")
+
+
+def _params(cell: LoggedStudyCell) -> dict[str, str]:
+    return {key: str(value)[:_TEXT] for key, value in _named(cell.params)}
+
+
+def _metrics(cell: LoggedStudyCell) -> dict[str, float]:
+    return {key: float(value) for key, value in _named(cell.metrics) if math.isfinite(value)}
 
 
 def _named(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
@@ -124,8 +136,27 @@ def _named(values: Mapping[str, _Value]) -> Iterator[tuple[str, _Value]]:
             yield name, value
 
 
+def _is_whole(
+    connection: Connection, experiment_id: str, run: Run, cells: Sequence[LoggedStudyCell]
+) -> bool:
+    """Whether the runs of the cells are as they were logged: MLflow lets people edit them."""
+    found = [
+        [each.info.run_name, each.data.params, each.data.metrics]
+        for each in connection.runs(experiment_id, _children_of(run.info.run_id))
+    ]
+    wanted = [[cell.name[:_TEXT], _params(cell), _metrics(cell)] for cell in cells]
+    return sorted(map(_sorted, found)) == sorted(map(_sorted, wanted))
+
+
+def _sorted(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _children_of(run_id: str) -> str:
+    return f"tags.`mlflow.parentRunId` = '{run_id}'"
+
+
 def _delete(connection: Connection, experiment_id: str, run_id: str) -> None:
-    children = f"tags.`mlflow.parentRunId` = '{run_id}'"
-    for run in connection.runs(experiment_id, children):
+    for run in connection.runs(experiment_id, _children_of(run_id)):
         connection.client.delete_run(run.info.run_id)
     connection.client.delete_run(run_id)

@@ -51,3 +51,18 @@ def test_a_level_whose_escaped_name_is_too_long_for_mlflow_costs_no_study(tmp_pa
     assert log_study(connection, "s@1", {}, [cell])
     (found,) = (run for run in runs(connection) if run.info.run_name == "a")
     assert found.data.params == {"level.-x8272-": "two"}
+
+
+def test_a_study_whose_cells_were_changed_by_hand_is_logged_anew(tmp_path):
+    connection = Connection(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    log_study(connection, "s@1", {}, CELLS)
+    for edit in (
+        lambda run: connection.client.log_metric(run, "test.mse", 0.1),
+        connection.client.delete_run,
+    ):
+        assert not log_study(connection, "s@1", {}, CELLS)
+        edit(next(run.info.run_id for run in runs(connection) if run.info.run_name == "a"))
+        assert log_study(connection, "s@1", {}, CELLS)
+        found = {run.info.run_name: run.data.metrics for run in runs(connection)}
+        assert found["a"] == CELLS[0].metrics
+        assert len(runs(connection)) == 3

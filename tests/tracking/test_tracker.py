@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from spared_bench.completion.benchmark import CompletionResult, Condition
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.publish import collect, completions
 from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
@@ -296,6 +297,38 @@ def test_a_board_leaves_out_a_run_that_was_changed_by_hand_and_names_it(workspac
     (told,) = unread
     assert f"run {run.info.run_id} cannot be read" in told
     assert "track sync" in told
+
+
+@pytest.mark.parametrize("edited", ["results.json", "metric", "no file", "restored"])
+def test_a_completion_that_was_changed_by_hand_is_logged_anew(workspace, edited):
+    scores = {"mse": 0.5, "pcc": 0.25, "n_hidden": 7}
+    result = CompletionResult(
+        *("k", "demo@1", "toy", "median", "test"),
+        Condition("fraction", 0.1),
+        [{**scores, "slides": {"s": scores}}],
+    )
+    tracker, unread = Tracker(workspace), list[str]()
+    assert [tracker.log_completion([result]) for _ in range(2)] == [1, 0]
+    ((run,), client) = runs_of(tracker), tracker.connection.client
+    (file,) = workspace.glob("mlartifacts/**/results.json")
+    if edited == "restored":
+        tracker.log_completion([replace(result, key="new")])
+        client.restore_run(run.info.run_id)
+        assert [each.key for each in tracker.completion_results("demo@1")] == ["new"]
+        return
+    if edited == "metric":
+        client.log_metric(run.info.run_id, "fraction.mse", 0.1, step=10)
+    elif edited == "no file":
+        file.unlink()
+    else:
+        file.write_text(file.read_text().replace("0.25", "0.95"))
+    if edited != "metric":  # which no board reads
+        assert tracker.completion_results("demo@1", unread) == []
+        assert "results.json" in unread[0]
+
+    assert [tracker.log_completion([result]) for _ in range(2)] == [1, 0]
+    assert tracker.completion_results("demo@1") == [result]
+    assert [each.data.metrics["fraction.mse"] for each in runs_of(tracker)] == [0.5]
 
 
 def test_a_run_of_a_version_whose_results_said_less_is_not_taken_for_edited(workspace, cell_of):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.errors import SparedBenchError, TrackingError
+from spared_bench.errors import SparedBenchError, TrackingError, shortened
 from spared_bench.store.disk import way_out
 from spared_bench.tracking.database import (
     DATABASE,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = "spared-bench/"
 _PAGE = 1_000  # runs asked for at once
+_MOST_LETTERS = 1_000  # of what a server says went wrong: its page of an error, for one
 _REFUSES = re.compile(r"error code 40[13]\b")
 _ANONYMOUS = (
     "Say who you are, as somebody who may write there: MLFLOW_TRACKING_USERNAME and"
@@ -156,7 +157,8 @@ def quoted(text: str) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return shortened(first, _MOST_LETTERS)
 
 
 def _import_quietly() -> Any:

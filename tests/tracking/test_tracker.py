@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -232,6 +233,14 @@ def test_a_server_that_does_not_know_us_is_told_from_one_that_is_not_there(tmp_p
         server.moods["/api/2.0/mlflow/experiments/search"] = [status]
         with pytest.raises(TrackingError, match=r"MLFLOW_TRACKING_USERNAME and .*_TOKEN\.$"):
             Tracker(tmp_path, server.url).connect()
+
+
+def test_of_what_a_server_says_at_length_both_ends_are_told(tmp_path):
+    connection = Tracker(tmp_path, "http://127.0.0.1:9").connection
+    with pytest.raises(TrackingError) as told, connection.explained("use"):
+        raise ValueError("begin" + "y" * 100_000 + "end")
+    assert re.search(r": beginy+ \[... 99,?008 characters ...\] y+end\. ", str(told.value))
+    assert len(str(told.value)) < 2_000
 
 
 def test_whoever_builds_a_page_is_told_how_to_do_without_a_database(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,6 +83,7 @@ def variants_of(study: Study, base: Bench) -> list[Variant]:
         For a method, completer, dataset or metric that is not registered.
     """
     _require_countable(study)
+    _require_names(study)
     combinations = list(_combinations(study))
     every = [_variant(study, base, levels, settings) for levels, settings in combinations]
     seeds = tuple(dict.fromkeys(seed for each in every for seed in each.seeds))
@@ -112,13 +113,31 @@ def _combinations(study: Study) -> Iterator[tuple[dict[str, str], list[tuple[str
         base = {name: order[0] for name, order in orders.items()}
         chosen = [base, *({**base, name: label} for name in names for label in orders[name][1:])]
     for levels in chosen:
-        settings = [(f"study {study.name!r}, `set`", path, v) for path, v in study.set.items()]
-        for name, label in levels.items():
-            source = f"study {study.name!r}, factor {name!r}, level {label!r}"
-            settings += [
-                (source, path, value) for path, value in study.factors[name].assigned(label).items()
-            ]
-        yield levels, settings
+        yield levels, _settings(study, levels.items())
+
+
+def _settings(study: Study, levels: Iterable[tuple[str, str]]) -> list[tuple[str, str, Any]]:
+    """Return what the study and levels of its factors set, each with its source."""
+    settings = [(f"study {study.name!r}, `set`", path, v) for path, v in study.set.items()]
+    for name, label in levels:
+        source = f"study {study.name!r}, factor {name!r}, level {label!r}"
+        assigned = study.factors[name].assigned(label)
+        settings += [(source, path, value) for path, value in assigned.items()]
+    return settings
+
+
+def _require_names(study: Study) -> None:
+    """Refuse a level, of any combination, that selects what is no name, or no seed."""
+    every = ((name, label) for name, factor in study.factors.items() for label in factor.levels)
+    for source, path, value in _settings(study, every):
+        if path not in SELECTED:
+            continue
+        wanted = int if path == "seed" else str
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            kind = "a whole number" if path == "seed" else "a name"
+            raise StudyError(f"{source}: {path} is {in_one_line(value)}; expected {kind}.")
+        if isinstance(value, int) and value < 0:
+            raise StudyError(f"{source}: seed is {value}; expected a whole number from 0 on.")
 
 
 def _variant(
@@ -179,12 +198,6 @@ def _selection(
     sources = dict.fromkeys(found, f"study {study.name!r}")
     for source, path, value in settings:
         if path in SELECTED:
-            wanted = int if path == "seed" else str
-            if not isinstance(value, wanted) or isinstance(value, bool):
-                kind = "a whole number" if path == "seed" else "a name"
-                raise StudyError(f"{source}: {path} is {in_one_line(value)}; expected {kind}.")
-            if isinstance(value, int) and value < 0:
-                raise StudyError(f"{source}: seed is {value}; expected a whole number from 0 on.")
             found[path], sources[path] = [value], source
     for what, kind in (("method", "predictor"), ("completer", "completer")):
         found[what] = [

@@ -331,6 +331,14 @@ def test_more_combinations_than_cells_are_refused_before_they_are_made(opened):
     assert "379 combinations of levels" in refused(opened, single)
 
 
+@pytest.mark.parametrize("level", ["7", "[linear-probe]", "{a: 1}", "yes"])
+def test_a_level_after_the_first_that_is_no_name_is_refused_where_it_stands(opened, level):
+    factors = f"{{a: {{setting: method, levels: {{x: linear-probe, y: {level}}}}}}}"
+    assert "factor 'a', level 'y': method is" in refused(
+        opened, study(factors, "set: {linear-probe.alpha: 1.0}")
+    )
+
+
 def test_a_seed_below_0_is_refused_where_it_stands(opened):
     told = refused(opened, study("{a: {setting: seed, levels: [0, -1]}}"))
     assert "factor 'a', level '-1': seed is -1; expected a whole number from 0 on." in told

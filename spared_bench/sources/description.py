@@ -48,7 +48,18 @@ _SHORT = "A description is a short YAML file, in which files of data are named."
 #: Keys of a slide's entry that name files, beside ``image``.
 FILES = ("path", "spots", "labels", "patches", "metadata", "genes")
 
+#: What programs write for a value that is missing; two such donors would be one.
+_NOT_TOLD = {"nan", ".nan", "none", "na", "n/a", "<na>"}
+
+
+def _require_told(name: str) -> str:
+    if name.strip().casefold() in _NOT_TOLD:
+        raise ValueError(f"{name!r} stands for what is not known, and names nobody: leave it out")
+    return name
+
+
 Text = Annotated[str, Field(max_length=2_000)]
+Whose = Annotated[Text, AfterValidator(_require_told)]
 Size = Annotated[float, BeforeValidator(plain_digits), Field(ge=0, le=1e6)]
 Order = Annotated[int, BeforeValidator(plain_digits)]
 
@@ -95,9 +106,9 @@ class SlideEntry(_Described):
 
     path: Annotated[Text, Field(min_length=1)]
     image: Text = ""
-    patient: Text = ""
+    patient: Whose = ""
     section: Text = ""
-    sample: Text = ""
+    sample: Whose = ""
     order: Order | None = None
     thickness_um: Size = 0.0
     spots: Text = ""

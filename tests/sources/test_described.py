@@ -678,6 +678,13 @@ def test_one_donor_who_is_written_in_two_ways_is_not_two(yaml, first, second):
     assert "differ only in capitals, blanks, or how their letters are coded" in refusal(yaml)
 
 
+@pytest.mark.parametrize("name", [".nan", "NaN", "NA", "None", "<NA>"])
+@pytest.mark.parametrize("key", ["patient", "sample"])
+def test_what_a_table_lacked_is_no_donor_of_all_slides(yaml, name, key):
+    rewritten(yaml, "patient: p1", f"{key}: {name}")
+    assert f"slides.1501.{key}: {name!r} stands for what is not known" in refusal(yaml)
+
+
 def test_a_blank_between_two_numbers_tells_donors_apart(yaml):
     rewritten(yaml, "patient: p1", "patient: 1 12")
     rewritten(yaml, "patient: p2", "patient: 11  2")

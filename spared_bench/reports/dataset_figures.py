@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.geometry import spacing
+from spared_bench.harmless import harmless
 from spared_bench.reports.drawing import UNMEASURED, colour_limits, draw_spots, frame_spots
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"train": "#3d6d8c", "val": "#c98a2b", "test": "#a0453a", "": "#8a9097"}
 _DPI = 110
+_MOST_LETTERS = 60  # of a name: figures are as wide as it takes
 MAP_SLIDES, MAP_GENES, PATCHES_PER_SPLIT = 6, 4, 14
 
 
@@ -181,5 +183,7 @@ def _legend(axes: Any, splits: set[str]) -> None:
 
 
 def _plain(text: str) -> str:
-    """Keep matplotlib from reading a name as mathematics."""
-    return text.replace("$", r"\$")
+    """Return a name as matplotlib draws it: no mathematics, and nothing that has no picture."""
+    shown = " ".join(harmless(text).split())
+    cut = shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 1]}…"
+    return cut.replace("$", r"\$")

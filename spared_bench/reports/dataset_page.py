@@ -1,7 +1,7 @@
 """One HTML file about a dataset: what it is, what is wrong with it, what processing made of it.
 
 Everything is in the file, pictures included, so it can be sent by mail. Names that come from data
-are escaped by the template.
+are escaped by the template, and shown without what nobody sees.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import SparedBenchError
+from spared_bench.harmless import harmless
 from spared_bench.reports import dataset_facts as told
 from spared_bench.reports.dataset_parts import page_parts
 
@@ -79,5 +80,12 @@ def _render(**values: Any) -> str:
     from jinja2 import Environment, StrictUndefined
 
     text = (files("spared_bench.reports") / _TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_seen
+    )
     return environment.from_string(text).render(**values)
+
+
+def _seen(value: Any) -> Any:
+    """Return what the page shows of a value: of a text, nothing that turns what follows it."""
+    return type(value)(harmless(value)) if isinstance(value, str) else value

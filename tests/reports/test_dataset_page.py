@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from spared_bench.api import make_bench
 from spared_bench.cli import app
 from spared_bench.processing.annotation import add_symbols, gene_table
+from spared_bench.reports.dataset_figures import spots_per_slide
 from spared_bench.reports.dataset_page import write_dataset_page
 from tests import made_slides
 from tests.accessibility import faults
@@ -101,7 +102,7 @@ def test_names_from_data_are_escaped_and_faults_come_first(tmp_path):
         made_slides.space_ranger(tmp_path / slide_id, seed=seed)
     (tmp_path / "mine.yaml").write_text(
         "name: mine\nformat: space_ranger\norganism: human\nallow_shared_donors: true\n"
-        "tissue: <img src=x onerror=alert(1)>\n"
+        'tissue: "<img src=x onerror=alert(1)>\\u202e\\e[2J"\n'
         "slides: {T1: {path: T1, patient: '$x <b>'}, T2: {path: T2, patient: '$x <b>'}}\n"
         "split: {train: [T1], test: [T2]}"
     )
@@ -112,7 +113,8 @@ def test_names_from_data_are_escaped_and_faults_come_first(tmp_path):
     (path,) = json.loads(result.stdout)["pages"]
     page = Path(path).read_text(encoding="utf-8")
     assert "<img src=x" not in page
-    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "&lt;img src=x onerror=alert(1)&gt;\ufffd\ufffd[2J" in page
+    assert not {"\u202e", "\x1b"} & set(page)
     assert "&lt;b&gt;" in page
     assert page.index("Donors on both sides of the split") < page.index("<h2>Slides</h2>")
 
@@ -210,3 +212,9 @@ def test_the_labels_of_people_are_told_with_the_number_of_spots(tmp_path):
     result = CliRunner().invoke(app, ["data", "show", "mine", "--raw", "--json", *workspace])
     page = Path(json.loads(result.stdout)["pages"][0]).read_text(encoding="utf-8")
     assert "1 of 2 slides; spots: tumour (3), stroma (1)" in page
+
+
+def test_a_name_in_a_figure_is_short_and_of_what_can_be_drawn():
+    drawn = spots_per_slide([("$x\r\x1b[2J" + "y" * 500, "test", 3, 2)])
+    (label,) = drawn.axes[0].get_yticklabels()
+    assert label.get_text() == r"\$x �[2J" + "y" * 52 + "…"

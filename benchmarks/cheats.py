@@ -82,13 +82,13 @@ def with_slide_means(values: np.ndarray, truth: Truth, rng: np.random.Generator)
     return values - means_of(values, truth) + means_of(truth.target, truth)
 
 
-def true_genes(n: int) -> Bend:
-    """Give the truth of a few genes."""
+def true_genes(n: int, told: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Bend:
+    """Give the truth of a few genes, as it is or in other words."""
 
     def bend(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
         found = values.copy()
         genes = rng.choice(values.shape[1], n, replace=False)
-        found[:, genes] = truth.target[:, genes]
+        found[:, genes] = told(truth.target[:, genes])
         return found
 
     return bend
@@ -141,12 +141,6 @@ def smoothly_noisy(values: np.ndarray, truth: Truth, rng: np.random.Generator) -
     return values + 0.3 * values.std(axis=0) * noise / noise.std(axis=0)
 
 
-def on_levels(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
-    """Give the fifth in which a value is."""
-    parts = np.quantile(values, [0.2, 0.4, 0.6, 0.8], axis=0)
-    return (values[None] >= parts[:, None]).sum(axis=0).astype(float)
-
-
 def noisy(share: float, then: Callable[[np.ndarray], np.ndarray] = lambda x: x) -> Bend:
     """Add noise of a share of each gene's deviation."""
     return lambda values, truth, rng: then(
@@ -158,6 +152,27 @@ def one_gene_random(values: np.ndarray, truth: Truth, rng: np.random.Generator) 
     """Replace one gene by noise."""
     found = values.copy()
     found[:, rng.integers(values.shape[1])] = rng.normal(size=len(values))
+    return found
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Give which of its spots a value is."""
+    return values.argsort(axis=0).argsort(axis=0).astype(float)
+
+
+def fifths(values: np.ndarray) -> np.ndarray:
+    """Give the fifth in which a value is."""
+    parts = np.quantile(values, [0.2, 0.4, 0.6, 0.8], axis=0)
+    return (values[None] >= parts[:, None]).sum(axis=0).astype(float)
+
+
+def by_slide(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+    """Stretch and shift each gene of each slide."""
+    found = values.copy()
+    for rows in truth.slides:
+        found[rows] = values[rows] * rng.uniform(0.5, 2, values.shape[1]) + rng.normal(
+            size=values.shape[1]
+        )
     return found
 
 
@@ -234,6 +249,9 @@ COPIES: dict[str, Bend] = {
 FURTHER_TRUTH: dict[str, Bend] = {
     "a gene of the truth": true_genes(1),
     "three genes of the truth": true_genes(3),
+    "a gene of the truth, one decimal": true_genes(1, lambda truth: truth.round(1)),
+    "a gene of the truth, ranks": true_genes(1, ranks),
+    "a gene of the truth, five levels": true_genes(1, fifths),
     "5 % of the spots of the truth": true_spots(0.05),
     "20 % of the spots of the truth": true_spots(0.2),
     "first component of the truth": first_component,
@@ -242,7 +260,8 @@ FURTHER_TRUTH: dict[str, Bend] = {
     "sign of the truth": told_sign,
 }
 FURTHER_COPIES: dict[str, Bend] = {
-    "copy, five levels": on_levels,
+    "copy, five levels": lambda values, truth, rng: fifths(values),
+    "copy, each slide stretched": by_slide,
     "copy, sharpened": lambda values, truth, rng: 2 * values - near_mean(values, truth, 7),
     "copy, one decimal": lambda values, truth, rng: values.round(1),
     "copy, averaged over 7": lambda values, truth, rng: near_mean(values, truth, 7),

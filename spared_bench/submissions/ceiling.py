@@ -34,6 +34,7 @@ from spared_bench.metrics.pearson import pearson_gene
 LEAST_COUNT = 4.0
 LEAST_SPOTS = 20
 _THINNINGS = 4
+_ALMOST_1 = 1 - 1e-9
 
 #: By name of a protocol's target: from a rate to the target, and back.
 Scale = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
@@ -59,6 +60,10 @@ class Ceiling:
         Pairs of gene and slide.
     pcc_error : float
         Standard error of ``reached_pcc - pcc``, from pair to pair; nan for fewer than two.
+    gene_errors : float
+        Of the pair whose correlation passes its own ceiling furthest, by how many standard errors
+        (Fisher's), and the two correlations; nan where no pair has a ceiling.
+    gene_reached_pcc, gene_pcc : float
     """
 
     pcc: float
@@ -67,6 +72,9 @@ class Ceiling:
     reached_mse: float
     n: int
     pcc_error: float = float("nan")
+    gene_errors: float = float("nan")
+    gene_reached_pcc: float = float("nan")
+    gene_pcc: float = float("nan")
 
 
 Halves = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -180,19 +188,39 @@ def ceiling(
     mask : ndarray of bool, of shape (n_spots, n_genes)
     best : list of Limit
     """
-    parts = [np.empty((4, 0))]
+    parts = [np.empty((5, 0))]
     for limit in best:
         here = np.ix_(limit.rows, limit.genes)
         reached = target[here], prediction[here], mask[here]
         correlation = np.nan_to_num(pearson_gene(*reached))
-        parts.append(np.stack([limit.pcc, limit.mse, correlation, _gene_mse(*reached)]))
+        n_seen = reached[2].sum(axis=0)
+        parts.append(np.stack([limit.pcc, limit.mse, correlation, _gene_mse(*reached), n_seen]))
     found = np.concatenate(parts, axis=1)
     found = found[:, np.isfinite(found).all(axis=0)]
-    values = found.mean(axis=1) if found.size else np.full(4, np.nan)
-    pcc, mse, reached_pcc, reached_mse = map(float, values)
     n = found.shape[1]
+    if not n:
+        unknown = float("nan")
+        return Ceiling(unknown, unknown, unknown, unknown, n)
+    pcc, mse, reached_pcc, reached_mse, _ = map(float, found.mean(axis=1))
     error = float(np.std(found[2] - found[0], ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
-    return Ceiling(pcc, mse, reached_pcc, reached_mse, n, error)
+    beyond = (_fisher(found[2]) - _fisher(found[0])) * np.sqrt(found[4] - 3)
+    furthest = int(np.argmax(beyond))
+    return Ceiling(
+        pcc,
+        mse,
+        reached_pcc,
+        reached_mse,
+        n,
+        error,
+        gene_errors=float(beyond[furthest]),
+        gene_reached_pcc=float(found[2, furthest]),
+        gene_pcc=float(found[0, furthest]),
+    )
+
+
+def _fisher(correlation: np.ndarray) -> np.ndarray:
+    """Return correlations on the scale on which their standard error is 1 / sqrt(n - 3)."""
+    return np.arctanh(np.clip(correlation, -_ALMOST_1, _ALMOST_1))
 
 
 def _with_enough_counts(counts: np.ndarray, mask: np.ndarray) -> np.ndarray:

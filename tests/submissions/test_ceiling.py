@@ -120,6 +120,21 @@ def test_where_noise_hides_most_the_chance_to_pass_the_ceiling_is_allowed_for():
     assert leaks == 12
 
 
+def test_a_gene_of_the_answer_is_beyond_its_own_ceiling_in_whatever_words(rng):
+    _, counts, expression, noiseless = made_counts(rng, 8)
+    blurred = noiseless + rng.normal(0, 0.5, noiseless.shape)
+    assert not flagged(blurred, counts, expression)
+    for in_other_words in (
+        lambda truth: truth.round(1),
+        lambda truth: truth.argsort().argsort() / 100,
+        lambda truth: truth + rng.normal(0, 0.1, len(truth)) * truth.std(),
+        lambda truth: np.clip(truth, *np.quantile(truth, [0.1, 0.9])),
+    ):
+        bent = blurred.copy()
+        bent[:, 3] = in_other_words(expression[:, 3])
+        assert flagged(bent, counts, expression)
+
+
 def test_an_unknown_ceiling_is_null_in_a_report():
     report = Report("x.zip")
     report.evidence.ceilings["a"] = ceiling(*np.zeros((2, 3, 1)), np.ones((3, 1), bool), [])

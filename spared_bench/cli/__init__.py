@@ -16,7 +16,7 @@ from spared_bench import __version__
 from spared_bench.cli.commands import register_all
 from spared_bench.cli.common import fail
 from spared_bench.cli.home_folder import Commands
-from spared_bench.cli.terminal import echo
+from spared_bench.cli.terminal import echo, tame_warnings
 from spared_bench.errors import PluginError, SparedBenchError, UsageError, WorkspaceError
 from spared_bench.guard import end_despite_threads, end_output, nobody_reads, refuse_exit
 from spared_bench.interpreter import require_docstrings
@@ -116,6 +116,7 @@ def main() -> None:
     gc.set_threshold(50_000, 50, 50)
     if isinstance(sys.stdout, io.TextIOWrapper):  # of what letters a terminal has
         sys.stdout.reconfigure(errors="backslashreplace")
+    tame_warnings()
     refuse_exit()
     try_first()
     try:

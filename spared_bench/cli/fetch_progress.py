@@ -114,7 +114,7 @@ class BarWatcher(FetchLines):
         super().__init__(console)
         self._tasks: dict[str, TaskID] = {}
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
@@ -127,7 +127,7 @@ class BarWatcher(FetchLines):
         """Add a bar."""
         with self._lock:
             if name not in self._tasks:
-                self._tasks[name] = self._progress.add_task(name, total=None)
+                self._tasks[name] = self._progress.add_task(harmless(name), total=None)
             return BarMeter(self._progress, self._tasks[name])
 
     def finished(self, name: str, size: int) -> None:

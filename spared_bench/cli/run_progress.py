@@ -220,7 +220,7 @@ class LiveWatcher(LineWatcher):
         for row, key in enumerate(list(self._rows), start=1):
             job, told, since = self._running.get(key, (None, "", 0.0))
             took = f"{time.monotonic() - since:.0f} s" if job is not None else ""
-            what = f"{job.kind} {job.label}" if job is not None else "idle"
+            what = harmless(f"{job.kind} {job.label}") if job is not None else "idle"
             table.add_row(f"worker {row}", Text(what), Text(told, style="dim"), took)
         return Group(table, Text(self._totals(), style="bold"))
 

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from spared_bench.harmless import harmless
 from spared_bench.ordinary import read_json, read_text
 from spared_bench.removal import remove_folder
 from spared_bench.store.processes import is_running, is_stopped, place, started_at
@@ -324,7 +325,7 @@ def _has_ended(found: dict[str, Any]) -> bool:
 
 def described(holder: dict[str, Any]) -> str:
     """Say who holds a lease: ``process 123 on host``; and that it is suspended, if it is."""
-    told = f"process {holder['pid']} on {holder['host']}"
+    told = f"process {holder['pid']} on {harmless(str(holder['host']))}"
     if holder["place"] == place() and is_stopped(holder["pid"]):
         told += " (suspended: resume or end it)"
     return told

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
+import warnings
 
 import pytest
+from rich.console import Console
 
+from spared_bench.cli.fetch_progress import BarWatcher
+from spared_bench.cli.run_progress import LiveWatcher
+from spared_bench.cli.terminal import tame_warnings
 from spared_bench.harmless import harmless
+from spared_bench.interfaces import Job
+from spared_bench.store.leases import described
 
 STEERS = "\x1b]0;owned\x07 \x1b[31mred \x9b2J \u202egnp.exe \rok"
 PLUGIN = f"""
@@ -63,6 +71,28 @@ def test_no_text_of_a_plugin_steers_the_terminal(tmp_path, words, plugin):
     told = shown.stdout + shown.stderr
     assert "owned" in told
     assert not ORDERS.search(told)
+
+
+def test_neither_bars_nor_warnings_nor_leases_hand_on_what_they_name(monkeypatch):
+    name = f"[a[/b] {STEERS}"
+    bars = BarWatcher(Console(file=io.StringIO(), force_terminal=True, width=200))
+    bars.meter(name)
+    (task,) = bars._progress.tasks
+    column = bars._progress.columns[0].render(task)  # no markup, of which [/b] would be an error
+    live = LiveWatcher(Console(file=io.StringIO(), force_terminal=True))
+    live.started(Job("trial", "k", "d", "none", "x", {"weights": STEERS}, 0))
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    tame_warnings()
+    told = [
+        column.plain,
+        live.table().renderables[0].columns[1]._cells[0].plain,
+        warnings.formatwarning(name, UserWarning, "theirs.py", 1),
+        described({"pid": 1, "host": STEERS, "place": ""}),
+    ]
+    for each in told:
+        assert "owned" in each
+        assert not ORDERS.search(each)
+    assert column.plain.startswith("[a[/b] ")
 
 
 def test_lines_blanks_and_letters_of_any_language_stay():

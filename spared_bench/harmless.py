@@ -11,7 +11,8 @@ from spared_bench.unseen import is_unseen
 
 #: Letters of Persian and Hindi are joined and parted so, and what an emoji is made of.
 _JOINED = re.compile(r"(?<=[^\x00-\x7f])[\u200c\u200d\ufe0e\ufe0f]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Full-width signs are signs as well where a table program is set to an East Asian language.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def harmless(text: str) -> str:

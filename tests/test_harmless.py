@@ -15,6 +15,8 @@ TEXTS = {
     "+two": "'+two",
     "@three": "'@three",
     "\r=1": "' =1",
+    "\n=1": "'\n=1",
+    "\uff1d1+1": "'\uff1d1+1",
     "st\x1b[31m-net": "st\ufffd[31m-net",
     "\u202egnp": "\ufffdgnp",
     "\ud800": "?",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.errors import CorruptEntryError
-from spared_bench.keys.hashing import digest
 from spared_bench.store.entries import Entry, Store
 from spared_bench.store.imports import read_mark
 from spared_bench.store.trials import FIGURES, RESULT, SCORES, TRIALS, read_cell, trial_of
@@ -32,9 +31,9 @@ def adopt_cells(store: Store, arrived: Path) -> None:
     for path in sorted(arrived.glob("*.json")):
         record = read_cell(path)
         target = store.root / "cells" / path.name
-        if record is None or target.exists():
+        if target.exists():
             continue
-        if not _is_of_imported(store, path, record):
+        if record is None or not _is_of_imported(store, record):
             left += 1
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +46,8 @@ def adopt_cells(store: Store, arrived: Path) -> None:
         )
 
 
-def _is_of_imported(store: Store, path: Path, record: dict[str, Any]) -> bool:
-    """Whether a record is under its own name, and of an imported trial, its scores and figures."""
-    if path.stem != digest(record["cell"]):
-        return False
+def _is_of_imported(store: Store, record: dict[str, Any]) -> bool:
+    """Whether a record is of an imported trial, its scores and figures."""
     try:
         trial = store.open(TRIALS, record["final"])
         if trial is None or read_mark(trial.folder) is None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from spared_bench.errors import CorruptEntryError
 from spared_bench.files import write_text
+from spared_bench.keys.hashing import digest
 from spared_bench.ordinary import read_json
 from spared_bench.results import (
     BY_HAND,
@@ -185,15 +186,17 @@ def write_cell(path: Path, record: Mapping[str, Any]) -> None:
 def read_cell(path: Path) -> dict[str, Any] | None:
     """Return the record of a cell (``spared_bench.trials.cells``).
 
-    ``None`` for what is none, and for one of a version in which scores were part of a trial.
+    ``None`` for what is none, for one of a version in which scores were part of a trial, and for
+    one that was given another cell than the file is named after.
     """
     try:
         record = read_json(path)
         names, keys = record["cell"], [record["final"], *record["search"]]
-        named, seed = names[:4], names[4]
+        *named, seed = names
         made = [record["scores"], record["figures"]]  # keys, too, or empty
         sound = all(isinstance(text, str) for text in [*named, *made, *keys])
-        sound = sound and isinstance(seed, int)
+        sound = sound and len(named) == 4 and isinstance(seed, int)
+        sound = sound and path.stem == digest(names)
         sound = sound and all(key.isalnum() for key in [*keys, *filter(None, made)])
         sound = sound and all(name.isprintable() for name in named)  # none is a terminal's order
         sound = sound and isinstance(record.get(BY_HAND, {}), dict)

@@ -603,12 +603,23 @@ def test_a_board_shows_runs_made_here_beside_imported_ones_of_the_same_methods(
 def test_a_record_of_a_cell_names_entries_by_keys_alone(tmp_path, field):
     record = {"cell": ["a@1", "b", "c", "d", 0], "final": "0a", "search": [], "scores": "0b"}
     record["figures"] = ""
-    path = tmp_path / "cell.json"
+    path = tmp_path / f"{digest(record['cell'])}.json"
     path.write_text(json.dumps(record))
     assert read_cell(path) == record
     for odd in ("\ud800", "../0b", "0\0"):
         path.write_text(json.dumps(record | {field: odd}))
         assert read_cell(path) is None
+
+
+@pytest.mark.parametrize("cell", [["a@1", "b", "c", "d", 0, "e"], ["a@1", "b", "c", "x", 0]])
+def test_a_record_that_was_given_another_cell_is_none(tmp_path, cell):
+    """One of six parts ended status, board and log; one of another method bore its name there."""
+    record = {"final": "0a", "search": [], "scores": "", "figures": ""}
+    path = tmp_path / f"{digest(['a@1', 'b', 'c', 'd', 0])}.json"
+    path.write_text(json.dumps(record | {"cell": ["a@1", "b", "c", "d", 0]}))
+    assert read_cell(path) is not None
+    path.write_text(json.dumps(record | {"cell": cell}))
+    assert read_cell(path) is None
 
 
 def test_an_archive_whose_headers_make_no_sense_is_told_as_damaged(tmp_path):

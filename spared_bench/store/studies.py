@@ -13,10 +13,13 @@ from typing import Any
 
 from spared_bench.files import write_text
 from spared_bench.ordinary import read_json
+from spared_bench.specs.base import NAME
 
 STUDIES = "studies"
 #: What the record of a study of robustness says of each method.
 WORST_DROPS = "worst_drops"
+_TEXTS = ("name", "summary", "source", "protocol", "report")
+_TEXTS_OF_A_DROP = ("predictor", "completer", "shift", "metric")
 
 
 def record_path(root: Path, study: str) -> Path:
@@ -57,12 +60,24 @@ def study_records(root: Path) -> list[dict[str, Any]]:
 
 
 def about_study(path: Path) -> dict[str, Any]:
-    """Return what the record of a study says of it; nothing where it cannot be read."""
+    """Return what the record of a study says of it; nothing where it is none."""
     try:
-        about = read_json(path)["about"]
-    except (OSError, ValueError, KeyError, TypeError):
+        about: dict[str, Any] = read_json(path)["about"]
+        name, drops = about.get("name", ""), about.get(WORST_DROPS) or []
+        sound = all(isinstance(about.get(each, ""), str) for each in _TEXTS)
+        sound = sound and (not name or bool(NAME.fullmatch(name)))  # its report's folder
+        sound = sound and about.get("report", "") in ("", f"studies/{name}/index.html")
+        sound = sound and all(isinstance(each, str) for each in about.get("methods", []))
+        sound = sound and all(map(_is_drop, drops))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {}
-    return about if isinstance(about, dict) else {}
+    return about if sound else {}
+
+
+def _is_drop(drop: dict[str, Any]) -> bool:
+    float(drop["drop"])  # an error for what is none
+    texts = all(isinstance(drop[each], str) for each in _TEXTS_OF_A_DROP)
+    return texts and all(isinstance(drop.get(each, []), list) for each in ("datasets", "trials"))
 
 
 def _keys(path: Path) -> set[str]:

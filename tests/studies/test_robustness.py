@@ -168,6 +168,25 @@ def test_the_worst_drops_stay_while_the_study_is_run_again(opened):
     assert studied(of.base.workspace, of.base.workspace.leaderboard).drops == before
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"methods": 3},
+        {"worst_drops": [1]},
+        {"worst_drops": [{"predictor": "ridge"}]},
+        {"worst_drops": {"ridge": 1}},
+        {"name": "x", "report": "../../../etc/passwd"},
+        {"name": "x" * 5000, "report": f"studies/{'x' * 5000}/index.html"},
+        [],
+    ],
+)
+def test_a_record_of_a_study_that_is_none_ends_no_board(drop_of, workspace, odd):
+    record, shown = drop_of
+    record("all", 0.4)
+    write_study_record(Workspace.at(workspace).store.root, "odd@1", [], odd)
+    assert shown(trial()) == (0.4, "all, in pcc-gene")
+
+
 def test_the_worst_drop_of_two_studies_is_the_larger_whatever_their_names(drop_of):
     """A study of a few mild shifts takes nothing from what one of all of them has found."""
     record, shown = drop_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from spared_bench.errors import DataError, PluginError, UsageError
+from spared_bench.errors import DataError, PluginError, SparedBenchError, UsageError
 from spared_bench.processing.given import GIVEN
 from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
@@ -40,7 +40,7 @@ def add_description(
     Raises
     ------
     UsageError
-        If a dataset of that name lies there already, or one label is written in two ways.
+        If another dataset of that name lies there, or one label is written in two ways.
     DataError
         If a slide cannot be read, or breaks the contract of raw slides, or its image cannot be
         decoded under the spots, or it has a label that is no class; or if slides do not belong
@@ -54,7 +54,7 @@ def add_description(
     _refuse_zeros(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
-    _refuse_known(kept, replace)
+    _refuse_known(kept, described, replace)
     found: set[str] = set()
     compared = Compared(described.organism)
     for slide_id in described.slides:
@@ -97,17 +97,25 @@ def add_description(
             raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
     text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-    _refuse_known(kept, replace)  # which another command may have added while slides were read
+    _refuse_known(kept, described, replace)  # which another command may have added meanwhile
     write_lasting(kept, text)
     return described, kept
 
 
-def _refuse_known(kept: Path, replace: bool) -> None:
-    """Refuse a name that another dataset has, which is not to be replaced."""
-    if kept.exists() and not replace:  # not the folder: a refused dataset may leave images in it
+def _refuse_known(kept: Path, described: Description, replace: bool) -> None:
+    """Refuse a name that another dataset has; the same one was added before, or interrupted."""
+    if replace or not kept.exists():  # not the folder: a refused dataset may leave images in it
+        return
+    try:
+        known = read_description(kept)
+    except SparedBenchError:
+        known = None
+    if known is not None and not described.classes:  # which were found in the slides
+        known = known.model_copy(update={"classes": ()})
+    if known != described:
         raise UsageError(
-            f"There is a dataset in {kept.parent} already. Choose another `name`, or replace it"
-            " with `--replace`."
+            f"There is another dataset in {kept.parent} already. Choose another `name`, or replace"
+            " it with `--replace`."
         )
 
 

@@ -126,8 +126,11 @@ def test_the_command_adds_lists_and_describes(yaml, tmp_path):
     assert entry["distribution"] == "data"
     assert entry["tissue"] == "breast"
     assert "breast" in run(app, ["info", "mine", *workspace]).output
-    again = run(app, ["data", "add", str(yaml), *workspace])
-    assert isinstance(again.exception, UsageError)
+    again = run(app, ["data", "add", str(yaml), *workspace])  # as after a kill
+    assert (again.exit_code, again.stdout) == (0, added.stdout)
+    yaml.write_text(yaml.read_text().replace("breast", "lung"))
+    other = run(app, ["data", "add", str(yaml), *workspace])
+    assert isinstance(other.exception, UsageError)
     assert run(app, ["data", "add", str(yaml), "--replace", *workspace]).exit_code == 0
 
 
@@ -154,7 +157,7 @@ def test_what_another_command_added_meanwhile_is_not_replaced(yaml, tmp_path, mo
 
     read = adding.read
     monkeypatch.setattr(adding, "read", read_beside_another)
-    with pytest.raises(UsageError, match=r"There is a dataset in .*mine already"):
+    with pytest.raises(UsageError, match=r"There is another dataset in .*mine already"):
         add_description(yaml, tmp_path / "data")
     assert kept.read_text() == "of another command"
     add_description(yaml, tmp_path / "data", replace=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -38,15 +39,24 @@ def main() -> None:
 def _have_streams() -> None:
     """Open nothing where a standard stream is closed: the next file would take its number.
 
-    Wait where whoever began us lets nobody wait for a reader (``O_NONBLOCK``): what a pipe cannot
-    hold at once would be an error.
+    Nor is one kept that cannot be written, as of a daemon that has ``/dev/null`` for all three,
+    opened for reading. Wait where whoever began us lets nobody wait for a reader
+    (``O_NONBLOCK``): what a pipe cannot hold at once would be an error.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             if not os.get_blocking(number):
                 os.set_blocking(number, True)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+            if number:
+                os.write(number, b"")
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                continue  # a disk that is full: told by what there is to say
+            nowhere = os.open(os.devnull, os.O_RDWR)  # of a closed one the number: the lowest free
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            os.set_inheritable(number, True)
             mode = "w" if number else "r"
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 

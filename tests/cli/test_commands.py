@@ -609,8 +609,10 @@ except KeyboardInterrupt:
     assert (done.returncode, done.stderr) == ((130, "") if ends else (0, "interrupted\n"))
 
 
-@pytest.mark.parametrize(("closed", "status"), [("<&- >&-", 0), ("2>&-", 2)])
-def test_a_stream_that_is_closed_is_nobody_s_and_its_number_no_file_s(closed, status, tmp_path):
+@pytest.mark.parametrize(("closed", "status"), [("<&- >&-", 0), ("2>&-", 2), ("</dev/null >&0", 0)])
+def test_a_stream_that_cannot_be_written_is_nobody_s_and_its_number_no_file_s(
+    closed, status, tmp_path
+):
     words = ["status", "-w", str(tmp_path)] if status == 0 else ["no-such-command"]
     script = f'exec "$@" {closed}'
     done = subprocess.run(

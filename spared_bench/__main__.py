@@ -16,15 +16,16 @@ _end = os._exit  # which the command keeps from code of plugins
 def main() -> None:
     """Run the command line, which can be interrupted while it is imported, and while it ends."""
     _have_streams()
-    _hear_of_children()
     handler = signal.getsignal(signal.SIGINT)
     # Else whoever began us lets us ignore it, or handles it in another thread.
     is_ours = handler is signal.default_int_handler
     is_ours = is_ours and threading.current_thread() is threading.main_thread()
     if is_ours:
         signal.signal(signal.SIGINT, _leave)
+    from spared_bench.apart import hear_of_children
     from spared_bench.cli import main as run
 
+    hear_of_children()
     if is_ours:
         signal.signal(signal.SIGINT, handler)
     try:
@@ -59,13 +60,6 @@ def _have_streams() -> None:
             os.set_inheritable(number, True)
             mode = "w" if number else "r"
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-
-
-def _hear_of_children() -> None:
-    """Be told how children end, where whoever began us ignores it: we would inherit that."""
-    is_ignored = hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
-    if is_ignored and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _leave(*_: Any) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -130,6 +131,7 @@ def how_ended(code: int) -> str:
 def answer_and_end(work: Callable[[], Any], parent: int, writing: int) -> NoReturn:
     """Do something in this process, the child, write what it returned to a pipe, and end."""
     me = os.getpid()
+    hear_of_children()
     try:
         end_with(parent)
         answer = {"value": work()}
@@ -169,7 +171,10 @@ def _listen(
         if ended and not part:
             break
         if not ended:
-            found, status = os.waitpid(child, os.WNOHANG)
+            try:
+                found, status = os.waitpid(child, os.WNOHANG)
+            except ChildProcessError:  # whose end was told to nobody: SIGCHLD is ignored here
+                found, status = child, 0
             if found:
                 ended, code = True, os.waitstatus_to_exitcode(status)
             elif ready and not part:  # it has closed its end and does not end itself
@@ -198,6 +203,13 @@ def _held_by(child: int) -> int:
     with suppress(psutil.Error):
         return int(psutil.Process(child).memory_info().rss)
     return 0
+
+
+def hear_of_children() -> None:
+    """Be told how children end, where whoever began us ignores it: we would inherit that."""
+    is_ignored = hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+    if is_ignored and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def end_with(parent: int) -> None:

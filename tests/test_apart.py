@@ -61,3 +61,12 @@ def test_a_child_that_was_stopped_with_its_parent_and_goes_on_after_it_answers()
         time.sleep(0.3)
         os.kill(child, signal.SIGCONT)
         assert parent.stdout.read() == "7\n"
+
+
+def test_a_child_answers_where_nobody_is_told_how_children_end():
+    """As in a process begun by one that ignores it: the child and what it begins inherit that."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert do_apart(lambda: subprocess.run(["false"], check=False).returncode) == 1
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -17,6 +17,7 @@ import sys
 import traceback
 from contextlib import suppress
 
+from spared_bench.apart import hear_of_children
 from spared_bench.executors.worker import import_what_jobs_need, no_garbage, read_own_code
 from spared_bench.executors.worker import main as be_worker
 from spared_bench.registry import discover
@@ -29,6 +30,7 @@ _IDLE_SECONDS = 600.0
 
 def main() -> None:
     """Serve until nobody asks any more."""
+    hear_of_children()
     asked = socket.socket(fileno=int(sys.argv[1]))
     asked.set_inheritable(False)
     use_threads(int(sys.argv[2]))

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from spared_bench.apart import adopt_orphans, end_what_is_left, end_with
+from spared_bench.apart import adopt_orphans, end_what_is_left, end_with, hear_of_children
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -87,6 +87,7 @@ class Jobs:
 def main() -> None:
     """Serve jobs until the input ends."""
     faulthandler.enable()
+    hear_of_children()
     answers, jobs = Answers(), Jobs()
     settings = next(iter(jobs), None)
     if settings is None:

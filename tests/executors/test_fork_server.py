@@ -66,7 +66,11 @@ def server_of():
 
 
 def test_workers_after_the_first_are_forked_and_each_is_a_process_of_its_own(start):
-    workers = [start() for _ in range(4)]
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # which all of them inherit
+    try:
+        workers = [start() for _ in range(4)]
+    finally:
+        signal.signal(signal.SIGCHLD, before)
     assert [is_forked(worker) for worker in workers] == [False, True, True, True]
     assert [heard(worker) for worker in workers] == ["ready"] * 4
     assert len({worker.pid for worker in workers}) == 4

@@ -176,10 +176,12 @@ def open_anndata(path: Path) -> AnnData:
         adata = read_h5ad(path)
         if lacking := unwritten_part(path):
             raise ValueError(f"parts of {lacking} were never written, and would be read as 0")
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of any of the formats inside it
         advice = instead(path) or (
-            "It is damaged, incomplete or of another format; write it again with"
-            " `adata.write_h5ad`."
+            "It is damaged, incomplete, of another format, or of a later version of anndata; write"
+            " it again with `adata.write_h5ad`."
         )
         told = f"{path} cannot be read as AnnData: {reason_of(error)}. {advice}"
         raise ContractError(told) from error

@@ -56,6 +56,8 @@ def test_files_that_nothing_here_reads_are_told(tmp_path, name, groups, told):
     with h5py.File(tmp_path / name, "w") as file:
         for group in groups:
             file.create_group(group)
+        if told == "It is MuData":
+            file.attrs.update({"encoding-type": "MuData", "encoding-version": "0.1.0"})
     assert told in refusal(tmp_path, name, "h5ad")
 
 

@@ -174,6 +174,7 @@ def differences(bench: Bench, wanted: Mapping[str, str]) -> str:
         return ""
     more = f"; and {len(odd) - 5} more" if len(odd) > 5 else ""
     return (
-        f"A worker has other plugins than the plan: {'; '.join(odd[:5])}{more}. Install the same"
-        " versions where the workers run, and run again."
+        f"A worker has other plugins than the plan: {'; '.join(odd[:5])}{more}. If that code"
+        " was edited since the run was begun, run again; else install the same versions where the"
+        " workers run."
     )

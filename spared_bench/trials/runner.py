@@ -80,8 +80,9 @@ def run_trial(bench: Bench, job: Job, report: Report | None = None) -> TrialResu
     inputs = _inputs(bench, job)
     if digest(inputs) != job.key:
         raise MismatchError(
-            f"{job.label}: this process would run something else than was planned: plugins, data"
-            " or settings differ between them. Make both the same and run again."
+            f"{job.label}: this process would run something else than was planned: code, files of"
+            " data or settings were changed since the run was begun, or differ between machines."
+            " Run again, with both the same; what is finished is kept."
         )
     made: list[TrialResult] = []
 

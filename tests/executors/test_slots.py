@@ -200,7 +200,7 @@ def test_a_worker_with_other_plugins_than_the_plan_refuses(bench):
         executor.close()
     assert outcome.status == "refused"
     assert "predictor toy-mean: planned toys 2.0 code 123, found" in outcome.message
-    assert "Install the same versions where the workers run" in outcome.message
+    assert "If that code was edited since the run was begun, run again" in outcome.message
 
 
 def test_a_refusing_worker_ends_the_run_and_is_no_result(bench, monkeypatch):

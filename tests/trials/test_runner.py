@@ -172,7 +172,7 @@ def test_an_unknown_parameter_names_the_known_ones(workspace):
 
 def test_a_trial_that_was_planned_by_other_code_is_refused(bench):
     job = replace(only_trial(bench, "toy-mean"), key="0" * 64)
-    with pytest.raises(PluginError, match="would run something else than was planned"):
+    with pytest.raises(PluginError, match="files of data or settings were changed since"):
         run_trial(bench, job)
 
 

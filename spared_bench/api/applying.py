@@ -332,6 +332,7 @@ def _of_adata(
     from spared_bench.readers.anndata_spots import centres_of, number, told_array
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
+    from spared_bench.readers.quoted import without_quotes
     from spared_bench.readers.scale import check_overlap
     from spared_bench.scverse.images import IMAGE_SCALE
 
@@ -349,7 +350,7 @@ def _of_adata(
     path = Path(str(metadata.get("source_image_path", "")))
     if not um_per_px and (told := metadata.get("um_per_px")) is not None:
         um_per_px = _size("um_per_px", number(told))
-    names = list(map(str, adata.obs_names))
+    names = without_quotes(list(map(str, adata.obs_names)))
     if not names:
         raise CoordinateError("The AnnData has no spot. Expected at least one.")
     centres = centres_of(adata, given)

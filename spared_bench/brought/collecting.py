@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from spared_bench.brought.names import Names, refuse_unknown
 from spared_bench.errors import SubmissionError
+from spared_bench.readers.quoted import without_quotes
 from spared_bench.words import counted
 
 #: (row numbers, column numbers) -> values.
@@ -76,6 +77,11 @@ def collect(table: Named, spots: Names, genes: Names, *, ignore_unknown: bool = 
     SubmissionError
         If no name is known, one is unknown or stands twice, or a wanted value is not finite.
     """
+    table = replace(
+        table,
+        columns=without_quotes(table.columns),
+        blocks=((without_quotes(names), read) for names, read in table.blocks),
+    )
     across, down = _axes(table, spots, genes)
     columns, found_columns, odd_columns = _wanted_columns(table, across)
     if odd_columns and not ignore_unknown:

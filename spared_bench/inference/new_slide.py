@@ -15,6 +15,7 @@ from spared_bench.readers.anndata_spots import told_array
 from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
 from spared_bench.readers.positions import read_position_file
+from spared_bench.readers.quoted import without_quotes
 from spared_bench.readers.scale import PITCH_UM, check_um_per_px
 from spared_bench.readers.tables import read_table
 from spared_bench.readers.text import bare
@@ -147,7 +148,7 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
     named = [name for name in table.columns if str(name).casefold() in _NAMED_BY]
     named.sort(key=lambda name: _NAMED_BY.index(str(name).casefold()))
     names = [bare(str(name)) for name in table[named[0]]] if named else []
-    names = names if any(names) else _names_of_rows(table)
+    names = without_quotes(names if any(names) else _names_of_rows(table))
     names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
     centres = table[["x", "y"]].to_numpy(dtype=np.float64)
     return _checked(Spots(names, centres, notes=notes), table, path)
@@ -155,7 +156,7 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
 
 def _names_of_rows(table: DataFrame) -> list[str]:
     """Return the index of a table that is made of names, as of barcodes; of numbers, nothing."""
-    named = all(isinstance(name, str) for name in table.index)
+    named = all(isinstance(name, str | bytes) for name in table.index)
     return [str(name) for name in table.index] if named else []
 
 

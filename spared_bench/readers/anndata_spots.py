@@ -164,7 +164,7 @@ def _letters(name: Any) -> str:
 
 def centres_of(adata: AnnData, path: Path) -> np.ndarray:
     """Return the centres of the spots, (n_spots, 2), float64."""
-    if SPATIAL not in adata.obsm or np.asarray(adata.obsm[SPATIAL]).shape[1:] != (2,):
+    if SPATIAL not in adata.obsm or np.shape(adata.obsm[SPATIAL])[1:] != (2,):
         shape = f", 'spatial' of shape {adata.obsm[SPATIAL].shape}" if SPATIAL in adata.obsm else ""
         raise CoordinateError(
             f"There are no spot coordinates in {path}: obsm['spatial'] must be (n_spots, 2), x and"
@@ -206,7 +206,9 @@ def _maybe_there(adata: AnnData) -> str:
 
 
 def x_first(coordinates: Any) -> Any:
-    """Return coordinates with x before y, where the names of their columns say which is which."""
+    """Return coordinates, dense, x before y where names of their columns say which is which."""
+    if hasattr(coordinates, "toarray"):  # a sparse matrix, as some converters make of any
+        return coordinates.toarray()
     names = [str(name).casefold() for name in getattr(coordinates, "columns", ())]
     if len(names) != 2:
         return coordinates

@@ -188,6 +188,12 @@ def test_a_packed_table_is_read(tmp_path):
     np.testing.assert_allclose(read(tmp_path / "p.csv.gz").values, VALUES)
 
 
+def test_names_that_came_as_bytes_or_quoted_are_found(tmp_path):
+    """As of pandas, which writes the names that h5py reads as ``b'a_s0'``."""
+    FRAME.rename(index=str.encode, columns=str.encode).to_csv(tmp_path / "p.csv")
+    np.testing.assert_allclose(read(tmp_path / "p.csv").values, VALUES)
+
+
 def test_names_that_are_clear_may_be_short_and_what_several_share_may_not(tmp_path):
     short = FRAME.rename(index={"a_s1": "s1", "b_s2": "s2"}, columns={"E1": "ONE"})
     short.to_csv(tmp_path / "p.csv")

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import tifffile
 from PIL import Image
+from scipy import sparse
 from typer.testing import CliRunner
 
 import spared_bench
@@ -695,9 +696,15 @@ def test_an_anndata_is_taken_as_its_reader_takes_a_file(trained_workspace, toy, 
 def test_an_image_in_an_anndata_is_called_as_it_is_there(trained_workspace, toy):
     factors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 16.0}
     images = {"hires": np.full((90, 90, 3), 200, np.uint8)}
-    adata = ad.AnnData(np.zeros((1, 1), np.float32), obsm={"spatial": np.array([[60.0, 80.0]])})
+    adata = ad.AnnData(
+        np.zeros((1, 1), np.float32),
+        obs=pd.DataFrame(index=[b"s1"]),  # as h5py reads names
+        obsm={"spatial": sparse.csr_matrix([[60.0, 80.0]])},
+    )
     adata.uns["spatial"] = {"a": {"images": images, "scalefactors": factors}}
     made = spared_bench.predict("toy/none/linear-probe", adata, workspace=trained_workspace)
+    assert list(made.obs_names) == ["s1"]
+    assert made.obsm["spatial"].tolist() == [[60, 80]]
     assert made.uns["spared_bench"]["image"] == "'hires' in uns['spatial'] of the AnnData"
     images["hires"] = images["hires"][:9, :9]
     told = r"outside the image 'hires' in uns\['spatial'\] of the AnnData, which is 9 x 9 pixels"

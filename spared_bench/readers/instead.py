@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spared_bench.encoded import decode
 from spared_bench.errors import ImageError
 
 _PACKED = {
@@ -35,7 +36,6 @@ _BEFORE_XML = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _ELEMENT = re.compile(rb"<!?(?:doctype\s+)?(?:[\w.-]+:)?([\w.-]+)", re.IGNORECASE)
-_BYTE_ORDER = b"\xef\xbb\xbf"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 #: The mark of DICOM, before which nothing has to stand.
 _DICOM, _BEFORE_DICOM = b"DICM", 128
@@ -92,15 +92,16 @@ def _by_its_start(start: bytes) -> str:
 
 
 def _in_text(start: bytes) -> str:
+    with suppress(UnicodeDecodeError):  # of no text, or cut in a letter
+        start = decode(start).encode()  # which programs of Windows save as UTF-16
     if start.lstrip().startswith(b"{") and _SHARDS in start:
         return (
             "It is the list of a network's weights that lie in several files: read each with"
             " `safetensors.torch.load_file`, or `torch.load(..., weights_only=True)`, write the"
             " tensors of all into one with `safetensors.torch.save_file`, and name that."
         )
-    text = start.removeprefix(_BYTE_ORDER)
-    before = _BEFORE_XML.match(text)
-    rest = text[before.end() if before else 0 :]
+    before = _BEFORE_XML.match(start)
+    rest = start[before.end() if before else 0 :]
     element = _ELEMENT.match(rest)
     name = element[1].lower() if element else b""
     if name == b"html":
@@ -109,7 +110,7 @@ def _in_text(start: bytes) -> str:
         return "It is a drawing (SVG), which has no pixels: export it as PNG or TIFF."
     if name == b"error":  # of a store in a cloud
         return "It is what a server has answered in place of the file: fetch the file itself."
-    if text.lstrip().startswith(b"<?xml"):
+    if start.lstrip().startswith(b"<?xml"):
         told = f" of the kind {name.decode('ascii', 'replace')!r}" if name else ""
         return f"It is a text in XML{told}: name the file of the data that it goes with."
     return ""

@@ -282,8 +282,8 @@ def _places(
     diameter = spot_diameter_px or usual_diameter(trained, um_per_px)
     new_slide.check_diameter(diameter, *image_size(image))
     if spots is not None and not isinstance(spots, Path | str):
-        centres = _centres_of(spots)
-        table: Any = spots
+        table: Any = _with_names(spots)
+        centres = _centres_of(table)
         if {"x", "y"} <= set(getattr(table, "columns", ())):
             found = new_slide.spots_of(table, Path("`spots`"))
             for note in found.notes:
@@ -302,14 +302,22 @@ def _places(
     return points.subset(taken), diameter
 
 
-def _centres_of(spots: Any) -> np.ndarray:
-    """Return (x, y) of spots that are given as pairs, or as columns of a DataFrame."""
+def _with_names(spots: Any) -> Any:
+    """Return a DataFrame of two columns as one of x and y; all else as it is."""
     from spared_bench.readers.anndata_spots import x_first
 
+    columns = getattr(spots, "columns", ())
+    if len(columns) != 2 or {"x", "y"} <= set(columns):
+        return spots
+    return x_first(spots).set_axis(["x", "y"], axis=1)
+
+
+def _centres_of(spots: Any) -> np.ndarray:
+    """Return (x, y) of spots that are given as pairs, or as columns of a DataFrame."""
     if {"x", "y"} <= set(getattr(spots, "columns", ())):
         spots = spots[["x", "y"]]
     try:
-        centres = np.asarray(x_first(spots), dtype=np.float64)
+        centres = np.asarray(spots, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise CoordinateError(f"`spots` holds what is no pair of numbers: {error}") from error
     if centres.ndim != 2 or centres.shape[1] != 2 or not np.isfinite(centres).all():

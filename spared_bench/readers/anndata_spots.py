@@ -37,6 +37,9 @@ _NUMBER = re.compile(r"\d+(\.0)?")  # of NCBI
 #: What names of columns differ in where y comes before x; "at" is what lat has and long has not.
 _Y_FIRST = {("y", "x"), ("r", "c"), ("height", "width"), ("at", "on"), ("at", "ong"), ("2", "1"),
             ("atitude", "ongitude"), ("1", "0")}  # fmt: skip
+#: Units of length in names of columns, in small letters.
+_LENGTHS = {"um", "\u03bcm", "micron", "microns", "micrometer", "micrometers", "micrometre",
+            "micrometres", "mm", "nm"}  # fmt: skip
 #: Layers whose names say that they hold raw counts.
 _RAW = {"count", "counts", "raw", "rawcount", "rawcounts", "umi", "umis"}
 #: Columns of ``obs`` in which others keep x and y, in small letters.
@@ -214,6 +217,12 @@ def x_first(coordinates: Any) -> Any:
         return coordinates
     words = [re.split(r"[\W_\d]+", name) for name in names]  # y_px, pixel.y, y_centroid
     first, second = names
+    if unit := next((word for word in words[0] + words[1] if word in _LENGTHS), ""):
+        raise CoordinateError(
+            f"Columns of coordinates that are called {first!r} and {second!r} are in {unit};"
+            " expected pixels of the image. Divide them by the micrometres of a pixel, and call"
+            " them x and y."
+        )
     is_turned = ("y" in words[0] and "x" in words[1]) or ("row" in first and "col" in second)
     # What two names differ in: posY and posX, spatial2 and spatial1.
     while first and second and first[0] == second[0]:

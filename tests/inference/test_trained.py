@@ -615,6 +615,7 @@ def test_barcodes_in_the_index_of_a_frame_name_its_spots(trained_workspace, toy)
         return list(made.obs_names)
 
     assert names(frame) == list(frame.index)
+    assert names(frame.set_axis(["imagecol", "imagerow"], axis=1)) == list(frame.index)
     assert names(frame.assign(spot=["a", "b", "c"])) == ["a", "b", "c"]
     assert names(frame.reset_index(drop=True)[1:]) == ["spot_0", "spot_1"]
     with pytest.raises(CoordinateError, match="more than once"):

@@ -20,6 +20,7 @@ from spared_bench.errors import (
     MissingFileError,
 )
 from spared_bench.readers import read_anndata
+from spared_bench.readers.anndata_spots import x_first
 from spared_bench.readers.space_ranger import read_space_ranger
 from tests import made_slides
 
@@ -994,6 +995,15 @@ def test_coordinates_of_named_columns_are_read_by_their_names(adata, tmp_path, c
     adata.obsm["spatial"] = pd.DataFrame(centres, index=adata.obs_names, columns=["x", "y"])
     slide = read_anndata(written(adata, tmp_path), exports=tmp_path / "images")
     np.testing.assert_allclose(slide.obsm["spatial"], centres)
+
+
+@pytest.mark.parametrize(
+    "columns", [["x_um", "y_um"], ["Centroid X \u00b5m", "Centroid Y \u00b5m"]]
+)
+def test_coordinates_whose_columns_name_another_unit_than_pixels_are_refused(adata, columns):
+    frame = pd.DataFrame(adata.obsm["spatial"], index=adata.obs_names, columns=columns)
+    with pytest.raises(CoordinateError, match=r"are in .m; expected pixels of the image"):
+        x_first(frame)
 
 
 def test_array_positions_that_are_no_whole_numbers_are_refused(adata, tmp_path):

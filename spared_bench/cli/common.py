@@ -21,6 +21,7 @@ from spared_bench.errors import SparedBenchError, UsageError, shortened
 from spared_bench.guard import end_copy, keep_output, say
 from spared_bench.harmless import harmless
 from spared_bench.results import nan_to_none
+from spared_bench.store.disk import LOST, is_lost
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -259,5 +260,8 @@ def bench_of(
 
 def fail(error: SparedBenchError) -> int:
     """Print an error as a user sees it; return the exit status."""
-    echo(f"{type(error).__name__}: {shortened(str(error), _MOST_LETTERS)}", err=True)
+    told = shortened(str(error), _MOST_LETTERS)
+    if is_lost(error.__cause__) and LOST not in told:  # which a reader may have taken for damage
+        told = f"{told.rstrip('.')}. {LOST}"
+    echo(f"{type(error).__name__}: {told}", err=True)
     return error.exit_code

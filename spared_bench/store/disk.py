@@ -20,7 +20,13 @@ _SAYS_FULL = re.compile(
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 #: Those of a disk, or of a server of files, that does not do what it is asked.
 FAILING = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN}
+#: What to do about it.
+LOST = (
+    "Its disk fails, or the server that has it is away. When it is there again, run the same"
+    " command again: what is finished is kept."
+)
 _TRIED_MIB = 64
+_MOST_CAUSES = 16
 
 
 def is_full(error: BaseException) -> bool:
@@ -87,15 +93,24 @@ def why_not_written(error: OSError | RuntimeError) -> str:
     )
 
 
+def is_lost(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that a disk or a server of files fails.
+
+    That is nobody's failure, and nothing is damaged: it can be read when the disk is there again.
+    """
+    for _ in range(_MOST_CAUSES):  # a stranger may have raised an error from itself
+        if isinstance(error, OSError) and error.errno in FAILING:
+            return True
+        error = None if error is None else error.__cause__
+    return False
+
+
 def why_lost(error: OSError | RuntimeError) -> str:
     """Return what to tell of a disk, or a server of files, that fails; empty for another error."""
     if not (isinstance(error, OSError) and error.errno in FAILING):
         return ""
-    return (
-        f"{error.filename or 'A file'} cannot be read or written: {os.strerror(error.errno)}. Its"
-        " disk fails, or the server that has it is away. When it is there again, run the same"
-        " command again: what is finished is kept."
-    )
+    told = os.strerror(error.errno)
+    return f"{error.filename or 'A file'} cannot be read or written: {told}. {LOST}"
 
 
 def way_out(error: Exception, otherwise: str) -> str:

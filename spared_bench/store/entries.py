@@ -30,7 +30,15 @@ from spared_bench.keys.hashing import canonical_json, digest, file_digest
 from spared_bench.lasting import bring_to_disk, write_lasting
 from spared_bench.ordinary import NOT_ORDINARY, read_json
 from spared_bench.removal import remove_folder
-from spared_bench.store.disk import FAILING, FULL, is_full, is_full_at, why_unwritable
+from spared_bench.store.disk import (
+    FAILING,
+    FULL,
+    LOST,
+    is_full,
+    is_full_at,
+    is_lost,
+    why_unwritable,
+)
 from spared_bench.store.imports import inherit_mark
 from spared_bench.store.leases import leases_of, living_places
 from spared_bench.store.processes import is_orphan, stamp
@@ -380,10 +388,12 @@ class Store:
 
 
 def _unreadable(folder: Path, error: OSError) -> UnreadableEntryError:
-    return UnreadableEntryError(
-        f"{folder} cannot be read: {error.strerror or error}. If somebody else made it, ask for the"
-        " right to read it, or choose another workspace (`--workspace DIR`)."
+    rights = (
+        "If somebody else made it, ask for the right to read it, or choose another workspace"
+        " (`--workspace DIR`)."
     )
+    advice = LOST if is_lost(error) else rights
+    return UnreadableEntryError(f"{folder} cannot be read: {error.strerror or error}. {advice}")
 
 
 def _names_in(folder: str) -> list[str]:

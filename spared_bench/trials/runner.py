@@ -31,7 +31,7 @@ from spared_bench.metrics.mse import mse
 from spared_bench.prediction import Prediction
 from spared_bench.removal import remove_folder
 from spared_bench.results import Status, TrialResult, goes_again
-from spared_bench.store.disk import is_full_at
+from spared_bench.store.disk import is_full_at, is_lost
 from spared_bench.store.trials import RESULT, TRIALS, read_trial, trial_of
 from spared_bench.trials.artifacts import write_artifacts
 from spared_bench.trials.blind import confine
@@ -201,8 +201,9 @@ def _attempt(bench: Bench, job: Job, folder: Path, report: Report | None) -> Tri
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() in a method ends its trial, and nothing else
-        if isinstance(error, WorkspaceError) or is_full_at(_scratch(bench, job), error):
-            raise  # no failure of the trial: it is open until there is space
+        is_open = isinstance(error, WorkspaceError) or is_lost(error)
+        if is_open or is_full_at(_scratch(bench, job), error):
+            raise  # no failure of the trial: it is open until the disk is there, with space
         message, story = in_words(error)
         message += told_of_folder(error)
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which need not be loaded here

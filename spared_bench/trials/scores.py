@@ -33,7 +33,7 @@ from spared_bench.metrics.scoring import Beside, MetricFunction, Scoring, detail
 from spared_bench.protocol import Protocol
 from spared_bench.results import TrialScores
 from spared_bench.specs import MetricSpec
-from spared_bench.store.disk import is_full_at
+from spared_bench.store.disk import is_full_at, is_lost
 from spared_bench.store.entries import Entry
 from spared_bench.store.predictions import opened_predictions
 from spared_bench.store.trials import (
@@ -62,7 +62,8 @@ def make_scores(bench: Bench, job: Job) -> Entry:
         except (KeyboardInterrupt, CorruptEntryError):
             raise
         except BaseException as error:  # a stranger's metric may do anything
-            if isinstance(error, WorkspaceError) or is_full_at(folder, error):
+            is_open = isinstance(error, WorkspaceError) or is_lost(error)
+            if is_open or is_full_at(folder, error):
                 raise
             message, where = in_words(error)
             _write(folder, TrialScores(message=message, traceback=where))

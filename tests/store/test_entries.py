@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spared_bench import ordinary
-from spared_bench.errors import CorruptEntryError, PluginError, WorkspaceError
+from spared_bench.cli.common import fail as tell_failure
+from spared_bench.errors import ContractError, CorruptEntryError, PluginError, WorkspaceError
 from spared_bench.files import write_text
 from spared_bench.keys.hashing import digest
 from spared_bench.store.disk import why_lost, why_not_written
@@ -366,6 +367,16 @@ def test_a_command_tells_of_what_it_could_not_write_and_of_nothing_else():
     lost = OSError(errno.EIO, "x", "/data/mine")
     assert why_lost(lost).startswith("/data/mine cannot be read or written: Input/output error.")
     assert why_lost(read_only) == ""
+
+
+def test_a_command_tells_of_a_disk_that_fails_whatever_a_reader_takes_it_for(capsys):
+    error = ContractError("The table cannot be read. It is damaged.")
+    error.__cause__ = OSError(errno.ESTALE, "Stale file handle")
+    tell_failure(error)
+    assert "damaged. Its disk fails, or the server that has it is away" in capsys.readouterr().err
+    error.__cause__ = error
+    tell_failure(error)
+    assert "Its disk" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])

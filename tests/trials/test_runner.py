@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from spared_bench.api import make_bench, select
-from spared_bench.errors import PluginError, SplitError, UsageError
+from spared_bench.errors import ContractError, PluginError, SplitError, UsageError
+from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Job
 from spared_bench.models.weights_folder import WEIGHTS_FOLDER
 from spared_bench.planning.plan import Plan
@@ -174,6 +176,18 @@ def test_a_trial_that_was_planned_by_other_code_is_refused(bench):
     job = replace(only_trial(bench, "toy-mean"), key="0" * 64)
     with pytest.raises(PluginError, match="files of data or settings were changed since"):
         run_trial(bench, job)
+
+
+def test_a_disk_that_fails_is_no_failure_of_a_trial_nor_damage(bench, monkeypatch):
+    def fail(*_):
+        raise ContractError("It is damaged.") from OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("spared_bench.trials.runner.prepare", fail)
+    job = only_trial(bench, "toy-mean")
+    outcome = do_job(bench, job)
+    assert outcome.status == "unwritable"
+    assert "Its disk fails, or the server that has it is away" in outcome.message
+    assert not bench.workspace.store.has("trials", job.key)
 
 
 def test_a_completer_that_changes_measured_entries_is_refused(bench):

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from spared_bench.errors import CountsError
+from spared_bench.readers.features import NO_ID
 from spared_bench.unseen import clear, is_unseen
 from spared_bench.words import counted
+
+_NO_NAME = {"", *NO_ID}
 
 
 def clear_spots(names: Sequence[str], path: Path) -> tuple[list[str], list[str]]:
@@ -46,10 +49,15 @@ def clear_genes(
     Raises
     ------
     CountsError
-        If nothing can be seen of one.
+        If nothing can be seen of one, or it has neither: two such columns would be one gene.
     """
     seen_ids, notes = _cleared(ids, "gene", path)
     seen_symbols, more = _cleared(symbols, "gene", path)
+    for at, both in enumerate(zip(seen_ids, seen_symbols, strict=True)):
+        if _NO_NAME.issuperset(both):
+            raise CountsError(
+                f"Gene {at + 1} of {path} has no name, but {both[0]!r}. Name it, or remove it."
+            )
     return seen_ids, seen_symbols, notes + [note for note in more if note not in notes]
 
 

@@ -997,6 +997,15 @@ def test_coordinates_of_named_columns_are_read_by_their_names(adata, tmp_path, c
     np.testing.assert_allclose(slide.obsm["spatial"], centres)
 
 
+@pytest.mark.parametrize("name", ["", "nan"])
+def test_genes_without_a_name_are_not_one_gene(adata, tmp_path, name):
+    del adata.var["gene_ids"]
+    adata.var_names = [*adata.var_names[:-2], name, name]
+    told = f"Gene {adata.n_vars - 1} of .* has no name, but '{name}'"
+    with pytest.raises(CountsError, match=told):
+        read_anndata(written(adata, tmp_path))
+
+
 @pytest.mark.parametrize(
     "columns", [["x_um", "y_um"], ["Centroid X \u00b5m", "Centroid Y \u00b5m"]]
 )

@@ -379,6 +379,8 @@ def test_samples_of_hest_1k_become_one_dataset_with_donors_left_out(tmp_path):
     assert spec.split == {"train": ("A1", "A2"), "test": ("B1",)}
     assert spec.folds["donor"] == {"0": ("A1", "A2"), "1": ("B1",)}
     assert spec.shared_donors == ()
+    add_hest(folder, tmp_path / "data", lambda name: None)  # as after a kill
+    make_sample(folder, "C1", 3, kind="st", side=32)
     with pytest.raises(UsageError, match="already"):
         add_hest(folder, tmp_path / "data", lambda name: None)
 

@@ -88,7 +88,8 @@ def test_it_has_the_variables_and_files_that_it_is_given(forks, tmp_path):
     code, out, err = ended(subprocess.Popen, *words, env=env, cwd=tmp_path)
     assert (code, "of a variable" in out + err) == (0, True)
     with (tmp_path / "out").open("w") as out, (tmp_path / "in").open("w+") as nothing:
-        subprocess.run([sys.executable, *words], stdin=nothing, stdout=out, stderr=out, check=True)
+        streams = {"stdin": nothing, "stdout": out, "stderr": out}
+        subprocess.run([sys.executable, *words], **streams, cwd=tmp_path, check=True)
     assert "workspace" in (tmp_path / "out").read_text()
     assert len(forks) == 2
 

@@ -78,8 +78,10 @@ def test_it_does_not_wait_for_threads_of_blas_that_it_lacks(monkeypatch, tmp_pat
     server = warm.begin_server()
     popen = warm.popen_of(server)
     words = ["-m", "spared_bench", "list", "metrics", "--json"]
-    assert ended(popen, *words, cwd=tmp_path) == ended(warm.POPEN, *words, cwd=tmp_path)
-    server.end()
+    try:
+        assert ended(popen, *words, cwd=tmp_path) == ended(warm.POPEN, *words, cwd=tmp_path)
+    finally:
+        server.end()
 
 
 def test_it_has_the_variables_and_files_that_it_is_given(forks, tmp_path):

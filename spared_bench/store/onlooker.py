@@ -39,7 +39,8 @@ def looked_ahead(look: Callable[[], Iterable[int]], number: int) -> Generator[in
 
 def _found_by(look: Callable[[], Iterable[int]], number: int) -> Generator[int | None]:
     if number >= _WORTH and usable_cores() > 1 and hasattr(os, "fork"):
-        with suppress(OSError), _child(look) as reading:  # or too many files or processes
+        # There may be too many files or processes.
+        with suppress(OSError), _child(look) as reading:
             yield None
             while answers := os.read(reading, _AT_ONCE):
                 yield from answers

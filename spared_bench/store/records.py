@@ -137,7 +137,7 @@ class Records:
         if self._has_every_final:
             return
         self._has_every_final = True
-        self.read_all(FINALS)
+        self._index.read_all(FINALS)
         every = self._index.keys(FINALS)
         self._let_look([(FINALS, names) for names in every], lambda: map(self._look, every))
 
@@ -273,10 +273,6 @@ class Records:
     def read_ahead(self, kind: str, keys: Sequence[str]) -> None:
         """Look the records of these entries up at once; those before are forgotten."""
         self._index.read_ahead(kind, keys)
-
-    def read_all(self, kind: str) -> None:
-        """Look all records of a kind up at once."""
-        self._index.read_all(kind)
 
     def cells(self) -> Sequence[CellFile]:
         """Return every file among the records of cells, in no order, as it was when first asked."""

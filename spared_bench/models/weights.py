@@ -31,6 +31,8 @@ _FEWEST_BYTES = 2  # of a number that was not quantised
 _EXPECTED = "Expected named tensors in .safetensors, or in .pth without other Python objects."
 _ZIP = b"PK"
 _SAME_NETWORK = 0.9  # of its tensors: an average over the training may lack counters
+#: Entries of a checkpoint that are its network: Lightning's, that of PyTorch's tutorials, timm's.
+_NETWORKS = ("state_dict", "model_state_dict", "model")
 
 
 def local_file(name: str, weights: str) -> Path | None:
@@ -65,8 +67,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     file : Path
-        Of a checkpoint, what its entry ``state_dict`` or ``model`` holds; tensors in deeper entries
-        are named after these: ``teacher.backbone.norm.weight``.
+        Of a checkpoint, what its entry ``state_dict``, ``model_state_dict`` or ``model`` holds;
+        tensors in deeper entries are named after these: ``teacher.backbone.norm.weight``.
 
     Raises
     ------
@@ -127,7 +129,7 @@ def _chosen(whole: Mapping[Any, Any]) -> tuple[list[str], Mapping[Any, Any]]:
     """Return the entries of a checkpoint that lead to the network, and what is there."""
     keys: list[str] = []
     state = whole
-    for key in ("state_dict", "model"):
+    for key in _NETWORKS:
         if isinstance(inner := state.get(key), Mapping):
             keys, state = [*keys, key], inner
     return keys, state
@@ -235,15 +237,29 @@ def _refuse(match: Match, body: Mapping[str, Tensor], state: Any, file: Path) ->
     shared = len(state) - len(match.left_over)
     alike = 2 * shared >= min(len(body), len(state))  # else it is of something else altogether
     options = suggested_options(match, body, state) if alike else ""
-    hint = (
-        f" The file suggests {options}: set it in the `options` of a method that has them, or take"
-        " a backbone or an encoder that is made so."
-        if options
-        else " Expected tensors named as in the state_dict of timm's or torchvision's network."
-    )
+    if options:
+        hint = (
+            f" The file suggests {options}: set it in the `options` of a method that has them, or"
+            " take a backbone or an encoder that is made so."
+        )
+    elif entry := _entry_with(body, state):
+        hint = f" Its entry {entry!r} holds this network: save that on its own."
+    else:
+        hint = " Expected tensors named as in the state_dict of timm's or torchvision's network."
     raise WeightsUnavailableError(
         f"The weights file {file} belongs to another network: {what}.{hint}"
     )
+
+
+def _entry_with(body: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """Return the entry of a file that holds this network under its own names; "" without one."""
+    first = next(iter(body), "")
+    for before in (name[: -len(first)] for name in state if first and name.endswith(f".{first}")):
+        inside = {name: state.get(before + name) for name in body}
+        same = [value is not None and value.shape == body[n].shape for n, value in inside.items()]
+        if sum(same) >= _SAME_NETWORK * len(body):
+            return before.removesuffix(".")
+    return ""
 
 
 def in_torch_cache(url: str) -> bool:

@@ -281,6 +281,11 @@ def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeyp
         lambda state: {f"module.{name}": value for name, value in state.items()},
         lambda state: {"state_dict": {f"backbone.{n}": v for n, v in state.items()}, "epoch": 3},
         lambda state: {"model": {f"_orig_mod.{n}": v for n, v in state.items()}},
+        lambda state: {
+            "epoch": 3,
+            "model_state_dict": {f"module.{n}": v for n, v in state.items()},
+            "optimizer_state_dict": {"state": {0: {"exp_avg": torch.ones(2)}}, "param_groups": []},
+        },
         lambda state: {"state_dict": {f"model.resnet.{n}": v for n, v in state.items()}},  # Ciga's
         lambda state: {
             "teacher": {f"module.backbone.{n}": v for n, v in state.items()}
@@ -308,6 +313,7 @@ def test_encoders_and_the_folder_of_files_refuse_as_methods_do(tmp_path, monkeyp
         "module",
         "lightning",
         "compiled",
+        "tutorial",
         "histology",
         "teacher",
         "projector",
@@ -378,8 +384,12 @@ def named(state, before):
             lambda state: {"model": state, "ema": {"shadow": named(state, "net.")}},
             "'model' and 'ema.shadow'",
         ),
+        (
+            lambda state: {"model_state_dict": state, "ema_state_dict": named(state, "module.")},
+            "'model_state_dict' and 'ema_state_dict'",
+        ),
     ],
-    ids=["data parallel", "lightning", "callback", "shadow"],
+    ids=["data parallel", "lightning", "callback", "shadow", "tutorial"],
 )
 def test_a_second_network_is_found_wherever_it_lies_and_whatever_stands_before_it(
     tmp_path, checkpoint, told
@@ -395,6 +405,18 @@ def test_a_pointer_in_the_place_of_weights_is_called_one(tmp_path, name):
     (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\nsize 5\n")
     with pytest.raises(WeightsUnavailableError, match="It is a pointer of Git LFS"):
         build_backbone(VIT, str(tmp_path / name), depth=2)
+
+
+@pytest.mark.parametrize("entry", ["params_ema", "generator.weights", "my_vit.module"])
+def test_where_in_a_file_the_network_lies_is_said(tmp_path, entry):
+    """All its tensors were told as missing, though they are there."""
+    state = {f"{entry}.{name}": value for name, value in vit().state_dict().items()}
+    save_file(state | {"other.weight": torch.ones(2)}, tmp_path / "own.safetensors")
+    with pytest.raises(WeightsUnavailableError, match=f"entry '{entry}' holds this network"):
+        build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=2)
+    with pytest.raises(WeightsUnavailableError) as caught:
+        build_backbone(VIT, str(tmp_path / "own.safetensors"), depth=3)
+    assert "holds this network" not in str(caught.value)
 
 
 def test_a_network_without_pooled_features_is_no_backbone():

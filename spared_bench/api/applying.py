@@ -304,7 +304,7 @@ def _places(
 
 def _with_names(spots: Any) -> Any:
     """Return a DataFrame of two columns as one of x and y; all else as it is."""
-    from spared_bench.readers.anndata_spots import x_first
+    from spared_bench.readers.coordinates import x_first
 
     columns = getattr(spots, "columns", ())
     if len(columns) != 2 or {"x", "y"} <= set(columns):
@@ -314,9 +314,12 @@ def _with_names(spots: Any) -> Any:
 
 def _centres_of(spots: Any) -> np.ndarray:
     """Return (x, y) of spots that are given as pairs, or as columns of a DataFrame."""
+    from spared_bench.readers.coordinates import require_exact
+
     if {"x", "y"} <= set(getattr(spots, "columns", ())):
         spots = spots[["x", "y"]]
     try:
+        require_exact(np.asarray(spots), "`spots`")
         centres = np.asarray(spots, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise CoordinateError(f"`spots` holds what is no pair of numbers: {error}") from error
@@ -335,9 +338,9 @@ def _of_adata(
     spot_diameter_px: float,
     plugin_files: Sequence[Path],
 ) -> AnnData:
-    from spared_bench.inference.new_slide import Spots
+    from spared_bench.inference.new_slide import Spots, checked
     from spared_bench.readers.anndata_images import copies_of, facts_of, libraries_in
-    from spared_bench.readers.anndata_spots import centres_of, number, told_array
+    from spared_bench.readers.coordinates import centres_of, number
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
     from spared_bench.readers.quoted import without_quotes
@@ -352,16 +355,14 @@ def _of_adata(
         )
     name, library = next(iter(libraries.items()))
     given, where = Path("the AnnData"), Path("uns['spatial'] of the AnnData")
-    facts, array = facts_of(library, given), told_array(adata.obs, given)
+    facts = facts_of(library, given)
     factors, metadata = facts["scalefactors"], library.get("metadata")
     metadata = metadata if isinstance(metadata, Mapping) else {}
     path = Path(str(metadata.get("source_image_path", "")))
     if not um_per_px and (told := metadata.get("um_per_px")) is not None:
         um_per_px = _size("um_per_px", number(told))
-    names = without_quotes(list(map(str, adata.obs_names)))
-    if not names:
-        raise CoordinateError("The AnnData has no spot. Expected at least one.")
-    centres = centres_of(adata, given)
+    names, centres = without_quotes(list(map(str, adata.obs_names))), centres_of(adata, given)
+    wanted = checked(Spots(names, centres), adata.obs, given)
     diameter = spot_diameter_px or number(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
@@ -383,7 +384,6 @@ def _of_adata(
                 "The AnnData has no image: neither one in uns['spatial'][...]['images'] with its"
                 f" scale factor nor the file that its metadata names. {' '.join(untold)}".rstrip()
             )
-        wanted = Spots(names, centres, array)
         sizes = diameter, um_per_px, scale
         with _telling(image, called):
             made = _applied(trained, image, wanted, plugin_files, *sizes, name=str(name))

@@ -133,7 +133,7 @@ def read_positions(path: Path, um_per_px: float = 0.0) -> Spots:
                 " of the image; a column spot may name them."
             ) from error
         return spots_of(table, path)
-    return _checked(Spots(names, centres.to_numpy(dtype=np.float64), notes=notes), table, path)
+    return checked(Spots(names, centres.to_numpy(dtype=np.float64), notes=notes), table, path)
 
 
 def spots_of(table: DataFrame, path: Path) -> Spots:
@@ -151,7 +151,7 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
     names = without_quotes(names if any(names) else _names_of_rows(table))
     names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
     centres = table[["x", "y"]].to_numpy(dtype=np.float64)
-    return _checked(Spots(names, centres, notes=notes), table, path)
+    return checked(Spots(names, centres, notes=notes), table, path)
 
 
 def _names_of_rows(table: DataFrame) -> list[str]:
@@ -160,14 +160,27 @@ def _names_of_rows(table: DataFrame) -> list[str]:
     return [str(name) for name in table.index] if named else []
 
 
-def _checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
-    """Refuse no spots, and names that are not their own; add places in the array."""
+def checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
+    """Refuse no spots, and names that are not their own; add places in the array.
+
+    Parameters
+    ----------
+    spots : Spots
+    table : DataFrame
+        Of which columns may tell these places.
+    path : Path
+
+    Raises
+    ------
+    CoordinateError
+    """
     if not len(spots):
         raise CoordinateError(f"{path} has no spot. Expected at least one row, with x and y.")
     if len(set(spots.names)) < len(spots) or not all(spots.names):
         raise CoordinateError(
             f"{path} names a spot more than once, or not at all, in its column of names or its"
-            " index. Give every spot its own name, or leave the column out."
+            " index. Give every spot its own name (in an AnnData, `obs_names_make_unique()` does),"
+            " or leave the column out."
         )
     return replace(spots, array=told_array(table, path, _CALLED))
 

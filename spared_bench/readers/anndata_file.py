@@ -27,7 +27,8 @@ from spared_bench.readers.anndata_images import (
     library_of,
     of_others,
 )
-from spared_bench.readers.anndata_spots import check_sparse, number, raw_slide_from
+from spared_bench.readers.anndata_spots import check_sparse, raw_slide_from
+from spared_bench.readers.coordinates import number
 from spared_bench.readers.filled_places import require_places
 from spared_bench.readers.hdf5_chunks import unwritten_part
 from spared_bench.readers.instead import instead

@@ -11,7 +11,8 @@ import numpy as np
 
 from spared_bench.errors import ContractError, did_you_mean
 from spared_bench.processing.channels import is_stain
-from spared_bench.readers.anndata_spots import lacking_array, number
+from spared_bench.readers.anndata_spots import lacking_array
+from spared_bench.readers.coordinates import number
 from spared_bench.readers.images import keep_image
 from spared_bench.readers.scale import ImageCopy
 from spared_bench.readers.stamps import drop_older, stamp_of

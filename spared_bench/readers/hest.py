@@ -25,7 +25,8 @@ from spared_bench.errors import ContractError, DataError, ImageError, MissingFil
 from spared_bench.processing.given import GIVEN, GIVEN_ROWS, GIVEN_UM
 from spared_bench.readers.anndata_file import open_anndata
 from spared_bench.readers.anndata_images import copies_of, image_in, library_of
-from spared_bench.readers.anndata_spots import number, raw_slide_from
+from spared_bench.readers.anndata_spots import raw_slide_from
+from spared_bench.readers.coordinates import number
 from spared_bench.readers.hdf5_chunks import unwritten
 from spared_bench.readers.instead import instead
 from spared_bench.readers.lattice import nearest_px

@@ -26,6 +26,7 @@ from spared_bench.errors import (
     ContractError,
     CoordinateError,
     CorruptEntryError,
+    CountsError,
     ImageError,
     MissingFileError,
     SparedBenchError,
@@ -653,8 +654,18 @@ def test_a_method_that_needs_known_spots_is_refused_before_the_image_is_opened(
 def test_an_anndata_without_spots_is_refused(trained_workspace, toy):
     empty = ad.AnnData(np.zeros((0, 1), np.float32), obsm={"spatial": np.zeros((0, 2))})
     empty.uns["spatial"] = {"a": {"scalefactors": {"spot_diameter_fullres": 16.0}}}
-    with pytest.raises(CoordinateError, match="The AnnData has no spot"):
+    with pytest.raises(CountsError, match="the AnnData holds no spots"):
         spared_bench.predict("toy/none/linear-probe", empty, workspace=trained_workspace)
+
+
+@pytest.mark.parametrize("names", [["a", "a"], ["a", ""]])
+def test_an_anndata_whose_spots_share_a_name_is_refused(trained_workspace, names):
+    """Nobody could say afterwards which prediction is whose."""
+    both = ad.AnnData(np.zeros((2, 1), np.float32), obsm={"spatial": np.eye(2) * 99})
+    both.obs_names = names
+    both.uns["spatial"] = {"a": {"scalefactors": {"spot_diameter_fullres": 16.0}}}
+    with pytest.raises(CoordinateError, match="more than once, or not at all"):
+        spared_bench.predict("toy/none/linear-probe", both, workspace=trained_workspace)
 
 
 @pytest.mark.parametrize(

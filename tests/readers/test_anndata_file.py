@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata as ad
 import h5py
 import numpy as np
@@ -20,7 +22,7 @@ from spared_bench.errors import (
     MissingFileError,
 )
 from spared_bench.readers import read_anndata
-from spared_bench.readers.anndata_spots import x_first
+from spared_bench.readers.coordinates import centres_of, x_first
 from spared_bench.readers.space_ranger import read_space_ranger
 from tests import made_slides
 
@@ -1004,6 +1006,18 @@ def test_genes_without_a_name_are_not_one_gene(adata, tmp_path, name):
     told = f"Gene {adata.n_vars - 1} of .* has no name, but '{name}'"
     with pytest.raises(CountsError, match=told):
         read_anndata(written(adata, tmp_path))
+
+
+@pytest.mark.parametrize("largest", [2_048, 2_050, 30_000])
+def test_coordinates_in_floats_of_16_bits_are_read_while_these_tell_pixels(adata, largest):
+    """Beyond, neighbours of 100 um lie 32 px from where they were, in an image of 40,000 px."""
+    places = np.linspace(0, largest, 2 * adata.n_obs).round().astype(np.float16)
+    adata.obsm["spatial"] = places.reshape(-1, 2)
+    if largest == 2_048:
+        np.testing.assert_array_equal(centres_of(adata, Path("a.h5ad")), adata.obsm["spatial"])
+    else:
+        with pytest.raises(CoordinateError, match=rf"floats of 16 bits, up to {largest}"):
+            centres_of(adata, Path("a.h5ad"))
 
 
 @pytest.mark.parametrize(

@@ -299,4 +299,4 @@ def end_slots(run: str) -> None:
     with _lock:
         pool = _slots.pop(run, [])
     for slot, _ in pool:
-        slot.kill()
+        slot.close()

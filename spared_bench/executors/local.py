@@ -102,5 +102,5 @@ class LocalExecutor:
     def close(self) -> None:
         """Kill all workers; what they were doing is not stored."""
         for slot in self._slots:
-            slot.kill()
+            slot.close()
         self._slots.clear()

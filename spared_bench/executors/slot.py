@@ -291,6 +291,13 @@ class Slot:
         """End the process, and its child, at once."""
         self._process.end()
 
+    def close(self) -> None:
+        """End the process when it is not needed any more, and leave no log without a word."""
+        self.kill()
+        with suppress(OSError):
+            if not self._log.stat().st_size:
+                self._log.unlink()
+
 
 def environment(limits: Limits, number: int) -> dict[str, str]:
     """Return the environment of a slot: whose it is, and which GPU is its own."""

@@ -1,4 +1,4 @@
-"""Checkpoints and shards of work that was killed and that nobody went on with."""
+"""What nobody goes on with: checkpoints and shards of work that was killed, logs of workers."""
 
 from __future__ import annotations
 
@@ -33,3 +33,22 @@ def abandoned(folder: Path, days: float) -> list[tuple[Path, int]]:
         if time.time() - newest >= days * _DAY_S:
             found.append((each, sum(state.st_size for state in states)))
     return found
+
+
+def old_logs(folder: Path, days: float) -> list[tuple[Path, int]]:
+    """Return the logs of workers into which nothing was written for so many days.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds them (``Workspace.logs``); it need not be there.
+    days : float
+
+    Returns
+    -------
+    list of (Path, int)
+        With their bytes.
+    """
+    states = [(path, path.lstat()) for path in sorted(folder.glob("worker-*.log"))]
+    last = time.time() - days * _DAY_S
+    return [(path, state.st_size) for path, state in states if state.st_mtime <= last]

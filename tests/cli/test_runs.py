@@ -306,14 +306,17 @@ def test_gc_says_what_it_would_remove_before_it_does(workspace):
     for record in (workspace / "store" / "cells").iterdir():
         record.unlink()
     (workspace / "training" / "killed").mkdir(parents=True)
+    (workspace / "logs").mkdir(exist_ok=True)
+    (workspace / "logs" / "worker-7-0.log").write_text("the last words")
     told = spared_bench("store", "gc", "--days", 0, "-w", workspace).stdout
     kinds = {line.split()[0] for line in told.splitlines()[:-1]}
-    assert kinds >= {"trials", "scores", "completed", "prepared", "unfinished"}
+    assert kinds >= {"trials", "scores", "completed", "prepared", "unfinished", "log"}
     assert f"{len(told.splitlines()) - 1} entries" in told
     assert "`--yes` removes them" in told
     assert sorted((workspace / "store").glob("*/*/*")) == before
     spared_bench("store", "gc", "--days", 0, "--yes", "-w", workspace)
     assert list((workspace / "training").iterdir()) == []
+    assert list((workspace / "logs").iterdir()) == []
     assert list((workspace / "store").glob("trials/*/*")) == []
 
 

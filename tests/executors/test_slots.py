@@ -67,6 +67,13 @@ def test_a_method_that_hangs_grows_or_crashes_ends_its_own_trial_and_says_how(wo
     assert len(list((workspace / "logs").glob("worker-*"))) == 1  # no worker was lost
 
 
+def test_a_worker_that_has_nothing_to_say_leaves_no_log(workspace):
+    bench = make_bench(str(TOY_PROTOCOL), workspace=workspace, plugin_files=[TOY_PLUGIN])
+    report = execute(select(bench, ["toy"], ["none"], ["toy-mean"]), workers=1, **QUIET)
+    assert report.results[0].status == "ok"
+    assert list((workspace / "logs").iterdir()) == []
+
+
 PRINTS = """
 import os, time
 from spared_bench import PredictorSpec, hookimpl

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import time
 
-from spared_bench.store.unfinished import abandoned
+from spared_bench.store.unfinished import abandoned, old_logs
 
 DAY = 86_400
 
@@ -33,3 +33,14 @@ def test_work_is_abandoned_when_its_newest_file_is_old(tmp_path):
     assert found[0] == old
     assert found[1] >= 200  # the files, and what the system counts of a folder
     assert abandoned(folder, 10) == []
+
+
+def test_logs_into_which_nobody_writes_any_more_are_old(tmp_path):
+    assert old_logs(tmp_path / "logs", 7) == []
+    (tmp_path / "logs").mkdir()
+    for name, age in (("worker-1-0", 8), ("worker-2-0-forks", 9), ("worker-3-0", 1), ("mine", 90)):
+        log = tmp_path / "logs" / f"{name}.log"
+        log.write_text("words")
+        os.utime(log, (time.time() - age * DAY,) * 2)
+    found = [(path.name, size) for path, size in old_logs(tmp_path / "logs", 7)]
+    assert found == [("worker-1-0.log", 5), ("worker-2-0-forks.log", 5)]

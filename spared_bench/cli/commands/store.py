@@ -126,20 +126,23 @@ def collect(
     """Remove what no cell of the board needs: earlier code's results, unused products."""
     from spared_bench.store import maintenance
     from spared_bench.store.index import forget_index
-    from spared_bench.store.unfinished import abandoned
+    from spared_bench.store.unfinished import abandoned, old_logs
 
     space = _existing(workspace)
     store = space.store
     found = maintenance.unneeded(store, days)
-    unfinished = abandoned(space.training, days)
+    unfinished, logs = abandoned(space.training, days), old_logs(space.logs, days)
     if yes:
         for kind, key, _ in found:
             store.remove(kind, key)
         forget_index(store)
         for folder, _ in unfinished:
             remove_folder(folder)
+        for log, _ in logs:
+            log.unlink(missing_ok=True)
         store.sweep()
     found += [("unfinished", folder.name, each) for folder, each in unfinished]
+    found += [("log", log.stem, each) for log, each in logs]
     size = sum(each for _, _, each in found)
     entries = [{"kind": kind, "key": key, "bytes": each} for kind, key, each in found]
     done = "removed" if yes else "not needed; `--yes` removes them"

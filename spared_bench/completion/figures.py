@@ -11,7 +11,7 @@ import numpy as np
 from spared_bench.completion.benchmark import CompletionResult, Condition, Task
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.geometry import spacing
-from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
+from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots, plain
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
@@ -84,14 +84,16 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
             for dataset, error in errors.items():
                 marker = "osD^vP*X"[datasets.index(dataset) % 8]
                 axes.plot(place, error, marker, color="black", markersize=4.5, zorder=3)
-        axes.set_xticks(range(len(completers)), completers, rotation=40, ha="right")
+        axes.set_xticks(
+            range(len(completers)), list(map(plain, completers)), rotation=40, ha="right"
+        )
         _scale(axes)
         axes.set_title(_title(condition))
         axes.grid(axis="y", alpha=0.3)
     panels[0].set_ylabel(f"{MEASURES[FIRST]} at hidden entries")
     for number, dataset in enumerate(datasets):
         panels[-1].plot(
-            [], [], "osD^vP*X"[number % 8], color="black", markersize=4.5, label=dataset
+            [], [], "osD^vP*X"[number % 8], color="black", markersize=4.5, label=plain(dataset)
         )
     panels[-1].legend(fontsize=8)
     return figure
@@ -114,12 +116,12 @@ def draw_masking(results: Sequence[CompletionResult]) -> Figure:
             mean = np.array([result.mean(FIRST) for result in here])
             sd = np.nan_to_num([result.sd(FIRST) for result in here])
             colour = _colour(completers, completer)
-            axes.plot(rates, mean, "o-", color=colour, markersize=3.5, label=completer)
+            axes.plot(rates, mean, "o-", color=colour, markersize=3.5, label=plain(completer))
             axes.fill_between(
                 rates, np.maximum(mean - sd, 1e-9), mean + sd, color=colour, alpha=0.2
             )
         _scale(axes)
-        axes.set_title(dataset)
+        axes.set_title(plain(dataset))
         axes.set_xlabel("part of all entries hidden")
         axes.grid(alpha=0.3, which="both")
     panels[0].set_ylabel(f"{MEASURES[FIRST]} at hidden entries")
@@ -138,7 +140,7 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
     slides = task.slides
     here = slides.slide_ids == slides.slide_ids[0]
     truth, measured = slides.target[here, gene], slides.mask[here, gene]
-    titles = ["measured", "left", *shown]
+    titles = ["measured", "left", *map(plain, shown)]
     places = slides.coordinates[here]
     pitch, shape = spacing(places), np.ptp(places, axis=0)
     height = 2.3 * float(np.clip(shape[1] / max(shape[0], 1), 0.5, 1.8)) + 0.35
@@ -165,8 +167,8 @@ def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RAT
             if column == 0:
                 axes.set_ylabel(f"{rate:.0%} hidden", fontsize=9)
     figure.colorbar(drawn, ax=panels, shrink=0.5, pad=0.01)
-    title = f"{symbol} on {task.dataset} · {slides.slide_ids[0]}"
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    title = f"{plain(symbol)} on {plain(task.dataset)} · {plain(slides.slide_ids[0])}"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

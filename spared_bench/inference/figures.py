@@ -10,7 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
-from spared_bench.reports.drawing import colour_limits, draw_spots
+from spared_bench.reports.drawing import colour_limits, draw_spots, plain
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: P
         spots = draw_spots(axes, places, diameter, values, clim=colour_limits(values))
         figure.colorbar(spots, ax=axes, shrink=0.8)
         name = str(prediction.var["gene_name"].iloc[column])
-        axes.set_title(name, loc="left", fontweight="bold", parse_math=False)
+        axes.set_title(plain(name), loc="left", fontweight="bold")
         axes.set_axis_off()
     save_figure(figure, path, dpi=130, metadata={"Software": None})
 

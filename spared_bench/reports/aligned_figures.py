@@ -10,7 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.registration import Registration
-from spared_bench.reports.drawing import frame_spots
+from spared_bench.reports.drawing import frame_spots, plain
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def draw_aligned(
             else f"by {aligned.how}"
         )
         doubt = "" if quality.good else " · IN DOUBT"
-        title = f"{sample}: {name} on {other} ({aligned.how}) · {told}{doubt}"
-        figure.suptitle(title, parse_math=False)
+        names = f"{plain(sample)}: {plain(name)} on {plain(other)}"
+        figure.suptitle(f"{names} ({aligned.how}) · {told}{doubt}")
         written.append(out / f"{sample}_{name}_on_{other}.png")
         save_figure(figure, written[-1], dpi=90)
     return written
@@ -111,8 +111,10 @@ def _draw_images(
         extent=(low[0], high[0], high[1], low[1]),
         interpolation="antialiased",
     )
-    told = f"dark in both: grey · in {pair[0]} alone: blue-green · in {pair[1]} alone: red"
-    axes.set_title(told, parse_math=False)
+    first_name, second_name = map(plain, pair)
+    axes.set_title(
+        f"dark in both: grey · in {first_name} alone: blue-green · in {second_name} alone: red"
+    )
 
 
 def _draw_spots(
@@ -132,11 +134,10 @@ def _draw_spots(
             offset_transform=axes.transData, facecolor=to_rgba(ink, fill), edgecolor=ink,
         )  # fmt: skip
         axes.add_collection(circles)
-        axes.plot([], [], "o", color=ink, label=name)
+        axes.plot([], [], "o", color=ink, label=plain(name))
     everything = np.concatenate(
         [found.frame(name, np.asarray(slides[name].obsm[SPATIAL])) for name in pair]
     )
     frame_spots(axes, everything, 400.0 if found.um_per_px != 1 else 0.1 * np.ptp(everything))
-    for text in axes.legend(loc="lower right").get_texts():
-        text.set_parse_math(False)
+    axes.legend(loc="lower right")
     axes.set_title("spots, of true size")

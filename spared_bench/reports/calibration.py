@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spared_bench.metrics.uncertainty import LEVELS
+from spared_bench.reports.drawing import plain
 from spared_bench.reports.expression_map import DPI
 
 
@@ -62,9 +63,9 @@ def confusion_figure(path: Path, table: np.ndarray, classes: Sequence[str]) -> N
         text = str(table[row, column])
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     places = range(len(classes))
-    # A class's name is a stranger's text: a dollar sign in it is no formula.
-    axes.set_xticks(places, list(classes), rotation=60, ha="right", parse_math=False)
-    axes.set_yticks(places, list(classes), parse_math=False)
+    names = list(map(plain, classes))
+    axes.set_xticks(places, names, rotation=60, ha="right")
+    axes.set_yticks(places, names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("label")
     figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})

@@ -14,6 +14,7 @@ from spared_bench.data import LABEL, MASK
 from spared_bench.errors import SparedBenchError, ViewError
 from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
+from spared_bench.reports.drawing import plain
 from spared_bench.specs import SPLITS, DatasetSpec
 from spared_bench.words import counted
 
@@ -80,7 +81,7 @@ def slide_row(bench: Bench, spec: DatasetSpec, slide_id: str, slide: AnnData) ->
 def _picture(slide_id: str, slide: AnnData, totals: np.ndarray) -> str:
     from spared_bench.reports.slide_figures import draw_slide
 
-    figure = draw_slide(slide, totals, slide_id, "total counts")
+    figure = draw_slide(slide, totals, plain(slide_id), "total counts")
     width, height = figure.get_size_inches()
     figure.set_size_inches(0.6 * width, 0.6 * height)  # so that its letters can be read
     return figures.as_data_uri(figure, photographic=True)

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spared_bench.geometry import spacing
-from spared_bench.harmless import harmless
-from spared_bench.reports.drawing import UNMEASURED, colour_limits, draw_spots, frame_spots
+from spared_bench.reports.drawing import (
+    UNMEASURED,
+    colour_limits,
+    draw_spots,
+    frame_spots,
+    plain,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = {"train": "#3d6d8c", "val": "#c98a2b", "test": "#a0453a", "": "#8a9097"}
 _DPI = 110
-_MOST_LETTERS = 60  # of a name: figures are as wide as it takes
 MAP_SLIDES, MAP_GENES, PATCHES_PER_SPLIT = 6, 4, 14
 
 
@@ -48,7 +52,7 @@ def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figur
         if kept is not None:
             axes.barh(place, read, color=UNMEASURED, height=0.72)
         axes.barh(place, read if kept is None else kept, color=COLOURS[split], height=0.72)
-    axes.set_yticks(range(len(slides)), [_plain(slide_id) for slide_id, *_ in slides])
+    axes.set_yticks(range(len(slides)), [plain(slide_id) for slide_id, *_ in slides])
     axes.invert_yaxis()
     prepared = any(kept is not None for *_, kept in slides)
     axes.set_xlabel("spots (grey: dropped)" if prepared else "spots as read")
@@ -62,7 +66,7 @@ def missing_shares(slides: Sequence[str], shares: Mapping[str, np.ndarray]) -> F
     marks = dict(zip(shares, "os^D", strict=False))
     for stage, values in shares.items():
         axes.plot(values, range(len(slides)), marks[stage], label=stage, markersize=6, alpha=0.85)
-    axes.set_yticks(range(len(slides)), [_plain(slide_id) for slide_id in slides])
+    axes.set_yticks(range(len(slides)), [plain(slide_id) for slide_id in slides])
     axes.set_ylim(len(slides) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("share of entries (spot, gene) without a count")
@@ -123,9 +127,9 @@ def gene_maps(
             drawn = draw_spots(cell, centres, 0.9 * pitch, shown, clim=limits)
             frame_spots(cell, centres, pitch)
             if row == 0:
-                cell.set_title(_plain(slide_id), fontsize=9)
+                cell.set_title(plain(slide_id), fontsize=9)
             if column == 0:
-                cell.set_ylabel(_plain(gene), fontsize=9)
+                cell.set_ylabel(plain(gene), fontsize=9)
         figure.colorbar(drawn, ax=list(axes[row]), fraction=0.03, pad=0.01)
     return figure
 
@@ -180,10 +184,3 @@ def _legend(axes: Any, splits: set[str]) -> None:
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
         )
-
-
-def _plain(text: str) -> str:
-    """Return a name as matplotlib draws it: no mathematics, and nothing that has no picture."""
-    shown = " ".join(harmless(text).split())
-    cut = shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 1]}…"
-    return cut.replace("$", r"\$")

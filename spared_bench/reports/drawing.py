@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spared_bench.harmless import harmless
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import EllipseCollection
 
 UNMEASURED = "#d5d8dc"
+_MOST_LETTERS = 60  # of a name: figures are as wide as it takes
 
 
 def draw_spots(
@@ -79,3 +82,13 @@ def colour_limits(values: np.ndarray) -> tuple[float, float]:
     low, high = np.percentile(values, [2, 98])
     margin = 0.5 if high - low <= 1e-9 * max(1.0, abs(high)) else 0.0
     return float(low - margin), float(high + margin)
+
+
+def plain(text: str) -> str:
+    """Return a stranger's name as matplotlib draws it, cut where it is long.
+
+    A dollar sign in it is no formula, and what has no picture is shown as such.
+    """
+    shown = " ".join(harmless(text).split())
+    cut = shown if len(shown) <= _MOST_LETTERS else f"{shown[: _MOST_LETTERS - 1]}…"
+    return cut.replace("$", r"\$")

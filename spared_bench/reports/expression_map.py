@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.geometry import spacing
-from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
+from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,9 +64,8 @@ def expression_map(
         seen = np.asarray(mask[:, gene], bool)
         left = figure.add_subplot(len(chosen), 2, 2 * row + 1)
         right = figure.add_subplot(len(chosen), 2, 2 * row + 2)
-        # A gene's name is a stranger's text: a dollar sign in it is no formula.
-        title = f"{genes[gene]}, {role}: {_score(scores[gene])}"
-        left.set_title(title, loc="left", fontweight="bold", parse_math=False)
+        title = f"{plain(genes[gene])}, {role}: {_score(scores[gene])}"
+        left.set_title(title, loc="left", fontweight="bold")
         _draw(figure, left, places, truth[:, gene], seen, "measured")
         _draw(figure, right, places, prediction[:, gene], np.ones_like(seen), "predicted")
         for axes in (left, right):
@@ -127,7 +126,7 @@ def _draw(
 
 def _label_slides(axes: Axes, labels: list[tuple[str, float, float]]) -> None:
     for name, x, y in labels:
-        axes.text(x, y, name, fontsize=8, color="#555b61", clip_on=False, parse_math=False)
+        axes.text(x, y, plain(name), fontsize=8, color="#555b61", clip_on=False)
     if labels:
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, top - 0.05 * (bottom - top))  # y points down: room for the labels

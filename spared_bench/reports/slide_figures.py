@@ -10,7 +10,7 @@ import numpy as np
 
 from spared_bench.data import SPATIAL
 from spared_bench.errors import UnknownNameError
-from spared_bench.reports.drawing import draw_spots, frame_spots
+from spared_bench.reports.drawing import draw_spots, frame_spots, plain
 from spared_bench.reports.saved_figures import save_figure
 from spared_bench.words import counted
 
@@ -59,7 +59,7 @@ def draw_slides(
     for slide_id, slide in slides.items():
         parts = [dataset, slide_id, colour or ""]
         name = "_".join(_safe(part) for part in parts if part)
-        title = " · ".join(part for part in (dataset, slide_id) if part)
+        title = " · ".join(plain(part) for part in (dataset, slide_id) if part)
         figure = draw_slide(slide, values[slide_id], title, colour or "total counts")
         written.append(out / f"{name}.png")
         save_figure(figure, written[-1], dpi=120, bbox_inches="tight")
@@ -85,7 +85,10 @@ def spot_values(slide: AnnData, colour: str | None) -> np.ndarray:
 
 
 def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Figure:
-    """Draw one slide; circles are as large as the spots, colours on a log scale of counts."""
+    """Draw one slide; circles are as large as the spots, colours on a log scale of counts.
+
+    The title is as ``plain`` makes it.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
@@ -106,10 +109,10 @@ def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Fi
     circles = draw_spots(axes, centres, diameter, values + 1.0, norm=scale)
     circles.set(alpha=0.75, edgecolor="black", linewidth=0.3)
     frame_spots(axes, centres, _MARGIN_SPOTS * diameter)
-    told = f"{title}: {counted(slide.n_obs, 'spot')}, {counted(slide.n_vars, 'gene')}"
-    axes.set_title(told, parse_math=False)
+    told = f"{counted(slide.n_obs, 'spot')}, {counted(slide.n_vars, 'gene')}"
+    axes.set_title(f"{title}: {told}")
     bar = figure.colorbar(circles, ax=axes, fraction=0.04, pad=0.02, extend="min")
-    bar.set_label(f"{label} + 1", parse_math=False)
+    bar.set_label(f"{plain(label)} + 1")
     return figure
 
 

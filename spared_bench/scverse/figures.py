@@ -49,6 +49,8 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
     UnknownNameError
         For a gene or slide that is not there.
     """
+    from spared_bench.reports.drawing import plain
+
     column = _column(predictions, gene)
     slides = list(dict.fromkeys(predictions.obs["slide_id"].astype(str)))
     if slide and slide not in slides:
@@ -70,8 +72,8 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
     figure = ShownFigure(figsize=(4.3 * n_panels, 4.1), layout="constrained")
     symbol = str(part.var["gene_name"].iloc[column])
     told = part.uns["spared_bench"]
-    title = f"{symbol} on {slide}: {told['predictor']}{_score(part, column)}"
-    figure.suptitle(title, parse_math=False)
+    title = f"{plain(symbol)} on {plain(slide)}: {plain(told['predictor'])}{_score(part, column)}"
+    figure.suptitle(title)
     _draw(figure, part, library, pixels, panels, n_panels)
     return figure
 

@@ -13,6 +13,7 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.reports.dataset_figures import as_data_uri
+from spared_bench.reports.drawing import plain
 from spared_bench.studies.blocks import Picture, Pictures, Section, Sentences
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.trials.products import prepare
@@ -173,7 +174,6 @@ def _legend(figure, slides) -> None:  # type: ignore[no-untyped-def]
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=colour, label=lab.replace("$", r"\$"))
-        for lab, colour in _colours(slides).items()
+        Line2D([], [], color=colour, label=plain(lab)) for lab, colour in _colours(slides).items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)

@@ -4,7 +4,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from spared_bench.reports.drawing import UNMEASURED, colour_limits, draw_spots, frame_spots
+from spared_bench.reports.drawing import (
+    UNMEASURED,
+    colour_limits,
+    draw_spots,
+    frame_spots,
+    plain,
+)
 
 CENTRES = np.array([[100.0, 100.0], [300.0, 100.0], [300.0, 200.0]])
 
@@ -50,3 +56,26 @@ def test_colours_span_the_bulk_of_the_values_and_a_constant_has_a_range():
     assert colour_limits(np.array([*np.arange(101.0), np.nan, np.inf])) == (2.0, 98.0)
     assert colour_limits(np.full(5, 3.0)) == (2.5, 3.5)
     assert colour_limits(np.array([])) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("slide 1", "slide 1"),
+        ("$x^2$ and $", "$x^2$ and $"),
+        ("a\n\tb", "a b"),
+        ("\u202egene", "\ufffdgene"),
+        ("g" * 60, "g" * 60),
+        ("g" * 61, "g" * 59 + "…"),
+        ("$" * 500, "$" * 59 + "…"),
+    ],
+    ids=["plain", "formula", "lines", "turned", "longest", "longer", "formulas"],
+)
+def test_a_name_is_drawn_as_it_is_written_and_cut_where_it_is_long(name, drawn):
+    """As matplotlib takes it: what it parses as a formula it would not draw letter by letter."""
+    figure = Figure()
+    title = figure.suptitle(plain(name))
+    text, is_formula = title._preprocess_math(title.get_text())
+    assert not is_formula
+    assert text == drawn
+    FigureCanvasAgg(figure).draw()

@@ -15,7 +15,7 @@ from typing import Any
 
 from spared_bench.keys.hashing import digest
 from spared_bench.leaderboard.text import score, visible
-from spared_bench.ordinary import read_json
+from spared_bench.ordinary import read_bytes, read_json
 from spared_bench.words import counted
 
 FEED, TABLE = "feed.json", "leaderboard.json"
@@ -44,9 +44,10 @@ def next_feed(folder: Path, table: str, now: datetime) -> dict[str, Any]:
         A JSON Feed 1.1. Each item has its changes in ``_changes`` too: ``protocol``, ``row`` (the
         names of a row, or empty) and ``text``.
     """
-    before = _read(folder / TABLE)
-    items = _items(_read(folder / FEED)) if before else []
-    changes = list(_changes(before or {}, json.loads(table)))
+    is_same = _holds(folder / TABLE, table)
+    before = {} if is_same else _read(folder / TABLE)
+    items = _items(_read(folder / FEED)) if is_same or before else []
+    changes = [] if is_same else list(_changes(before or {}, json.loads(table)))
     if changes:
         shown = changes[:MOST_CHANGES]
         text = "\n".join(f"{each['protocol']}: {each['text']}" for each in shown)
@@ -64,6 +65,15 @@ def next_feed(folder: Path, table: str, now: datetime) -> dict[str, Any]:
         }
         items = [item, *items][:MOST_ITEMS]
     return {"version": _VERSION, "title": "spared-bench leaderboard: changes", "items": items}
+
+
+def _holds(path: Path, text: str) -> bool:
+    """Return whether a file holds this text; large tables are not read twice to find no change."""
+    wanted = text.encode()
+    try:
+        return path.stat().st_size == len(wanted) and read_bytes(path) == wanted
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:

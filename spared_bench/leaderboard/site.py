@@ -37,7 +37,7 @@ from spared_bench.leaderboard.site_folder import (
     name_by_content,
     replace_site,
 )
-from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.tables import FileTables, as_markdown
 from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
@@ -208,11 +208,15 @@ def _write_protocols(
 
 def _write_tables(folder: Path, out: Path, board: Board, command: str) -> list[dict[str, Any]]:
     """Write the tables and the feed of what changed since the build before; return its items."""
-    tables = {"leaderboard.md": as_markdown, "leaderboard.csv": as_csv, TABLE: as_json}
-    for name, table in tables.items():
-        (folder / name).write_text(table(board, command), encoding="utf-8", newline="\n")
-    now = datetime.now(UTC)
-    feed = next_feed(out, (folder / TABLE).read_text(encoding="utf-8"), now)
+    files = FileTables(board)
+    tables = {
+        "leaderboard.md": as_markdown(board, command),
+        "leaderboard.csv": files.as_csv(),
+        TABLE: files.as_json(command),
+    }
+    for name, text in tables.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    feed = next_feed(out, tables[TABLE], datetime.now(UTC))
     (folder / FEED).write_text(json.dumps(feed, indent=1) + "\n", encoding="utf-8")
     items: list[dict[str, Any]] = feed["items"]
     return items

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spared_bench.harmless import table_cell
-from spared_bench.leaderboard.columns import Column, Field, Place, View, fields, in_view, values_of
+from spared_bench.leaderboard.columns import Column, Place, View, fields, in_view, values_of
+from spared_bench.leaderboard.indented import indented
 from spared_bench.leaderboard.measures import can_be_normalised, error_title
 from spared_bench.leaderboard.model import Board, BoardDataset, ProtocolBoard, Row
 from spared_bench.leaderboard.rows import Known, board_rows
@@ -62,79 +61,103 @@ def _image_only(part: ProtocolBoard) -> list[str]:
     )
 
 
-def as_csv(board: Board, command: str = "") -> str:
+class FileTables:
+    """The board as files hold it, with all digits: what of it two files hold is computed once.
+
+    Parameters
+    ----------
+    board : Board
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._parts = [_Part(part) for part in board.protocols]
+
+    def as_csv(self) -> str:
+        """Return one line per protocol, row and dataset; empty where undefined."""
+        named = {key: None for part in self._parts for key in part.keys}
+        at = {key: place for place, key in enumerate(named or [f.key for f in fields(())])}
+        text = io.StringIO()
+        write = csv.writer(text, lineterminator="\n")
+        write.writerow(at)
+        for part in self._parts:
+            row_places, dataset_places = ([at[key] for key in keys] for keys in part.both_keys)
+            for values, by_dataset in part.rows:
+                line: list[Any] = [""] * len(at)
+                for place, value in zip(row_places, values, strict=True):
+                    line[place] = table_cell(value)
+                for there in by_dataset:
+                    for place, value in zip(dataset_places, there, strict=True):
+                        line[place] = table_cell(value)
+                    write.writerow(line)
+        return text.getvalue()
+
+    def as_json(self, command: str) -> str:
+        """Return the whole board; ``null`` where undefined."""
+        protocols = [part.as_dict() for part in self._parts]
+        return indented({"written_by": command, "protocols": protocols}) + "\n"
+
+
+def as_csv(board: Board) -> str:
     """Return one line per protocol, row and dataset, with all digits; empty where undefined."""
-    named = {field.key: None for part in board.protocols for field in fields(part.metrics)}
-    at = {key: place for place, key in enumerate(named or [f.key for f in fields(())])}
-    text = io.StringIO()
-    write = csv.writer(text, lineterminator="\n")
-    write.writerow(at)
-    for part in board.protocols:
-        of_row, of_dataset = _fields(part)
-        for row in part.rows:
-            line: list[Any] = [""] * len(at)
-            for field, value in zip(of_row, values_of(of_row, part, row), strict=True):
-                line[at[field.key]] = table_cell(value)
-            for dataset in part.datasets:
-                there = values_of(of_dataset, part, row, dataset)
-                for field, value in zip(of_dataset, there, strict=True):
-                    line[at[field.key]] = table_cell(value)
-                write.writerow(line)
-    return text.getvalue()
+    return FileTables(board).as_csv()
 
 
 def as_json(board: Board, command: str) -> str:
     """Return the whole board with all digits; ``null`` where undefined."""
-    values = {"written_by": command, "protocols": [_part(part) for part in board.protocols]}
-    return json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    return FileTables(board).as_json(command)
 
 
-def _fields(part: ProtocolBoard) -> tuple[list[Field], list[Field]]:
-    """Return what a file holds once of a row, and once for each dataset."""
-    everything = fields(part.metrics)
-    return (
-        [field for field in everything if "dataset" not in field.column.per],
-        [field for field in everything if "dataset" in field.column.per],
-    )
+#: The values of a row, and those of it at each dataset, in their order.
+_Values = tuple[list[Any], list[list[Any]]]
 
 
-def _part(part: ProtocolBoard) -> dict[str, Any]:
-    of_row, of_dataset = _fields(part)
-    row_keys, dataset_keys = ([field.key for field in each] for each in (of_row, of_dataset))
+class _Part:
+    """What files hold of one protocol: once of a row, and once for each dataset."""
 
-    def written(rows: Sequence[Row]) -> list[dict[str, Any]]:
-        return [
-            {
-                **dict(zip(row_keys, values_of(of_row, part, row), strict=True)),
-                "datasets": {
-                    dataset.name: dict(
-                        zip(dataset_keys, values_of(of_dataset, part, row, dataset), strict=True)
-                    )
-                    for dataset in part.datasets
-                },
-            }
-            for row in rows
-        ]
+    def __init__(self, part: ProtocolBoard) -> None:
+        everything = fields(part.metrics)
+        self._part = part
+        self._of_row = [each for each in everything if "dataset" not in each.column.per]
+        self._of_dataset = [each for each in everything if "dataset" in each.column.per]
+        self.both_keys = [[f.key for f in each] for each in (self._of_row, self._of_dataset)]
+        self.keys = [field.key for field in everything]
+        self.rows = [self._values(row) for row in part.rows]
 
-    about = {
-        "protocol": part.protocol,
-        "comparable": part.comparable,
-        "seeds": part.seeds,
-        "ranking": part.ranking.model_dump(),
-        "metrics": [asdict(metric) for metric in part.metrics],
-        "columns": {
-            each.key: {
-                "title": each.column.titled(each.metric),
-                "explanation": each.column.explanation,
-            }
-            for each in (*of_row, *of_dataset)
-        },
-        "datasets": [asdict(dataset) for dataset in part.datasets],
-        "failures": [asdict(failure) for failure in part.failures],
-        "notes": part.notes,
-    }
-    beside = {"image_only": _json(written(part.image_only))} if part.image_only else {}
-    return {**_json(about), "rows": _json(written(part.rows)), **beside}
+    def _values(self, row: Row) -> _Values:
+        part, of_dataset = self._part, self._of_dataset
+        there = [values_of(of_dataset, part, row, dataset) for dataset in part.datasets]
+        return values_of(self._of_row, part, row), there
+
+    def as_dict(self) -> dict[str, Any]:
+        part = self._part
+        beside = [self._named(self._values(row)) for row in part.image_only]
+        return {
+            "protocol": part.protocol,
+            "comparable": part.comparable,
+            "seeds": part.seeds,
+            "ranking": part.ranking.model_dump(),
+            "metrics": [asdict(metric) for metric in part.metrics],
+            "columns": {
+                each.key: {
+                    "title": each.column.titled(each.metric),
+                    "explanation": each.column.explanation,
+                }
+                for each in (*self._of_row, *self._of_dataset)
+            },
+            "datasets": [asdict(dataset) for dataset in part.datasets],
+            "failures": [asdict(failure) for failure in part.failures],
+            "notes": part.notes,
+            "rows": [self._named(values) for values in self.rows],
+            **({"image_only": beside} if beside else {}),
+        }
+
+    def _named(self, values: _Values) -> dict[str, Any]:
+        of_row, of_dataset = self.both_keys
+        there = {
+            dataset.name: dict(zip(of_dataset, each, strict=True))
+            for dataset, each in zip(self._part.datasets, values[1], strict=True)
+        }
+        return {**dict(zip(of_row, values[0], strict=True)), "datasets": there}
 
 
 def terminal_table(
@@ -251,11 +274,3 @@ def _markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 def _markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", visible(text, MAX_MESSAGE))
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,7 +15,7 @@ from spared_bench.errors import ContractError, CoordinateError, CountsError, did
 from spared_bench.readers.array_positions import array_from_pixels
 from spared_bench.readers.clear_names import clear_genes, clear_spots
 from spared_bench.readers.coordinates import centres_of, numbers
-from spared_bench.readers.features import NO_ID, choose_genes, mostly_ensembl
+from spared_bench.readers.features import NO_ID, choose_genes, has_genes, mostly_ensembl
 from spared_bench.readers.genes import merge_duplicated_genes, without_version
 from spared_bench.readers.labels import labels_of_column
 from spared_bench.readers.quoted import without_quotes
@@ -33,7 +33,10 @@ _NOISE, _MOST_NOISE = 1e-5, 0.1  # of a count, and of a large one: float32 keeps
 _ROUND = "Round them with `np.rint`, and write the file again."
 #: Columns of ``var`` with ids of genes, in the order in which they are believed.
 _SCANPY = ("gene_ids", "gene_id")
-_IDS = (*_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id")
+_IDS = (
+    *_SCANPY, "ensembl_id", "ensembl_ids", "ensembl_gene_id", "ensembl", "feature_id",
+    "ID", "Accession",  # of DropletUtils and SpatialExperiment, and of loom
+)  # fmt: skip
 _NUMBER = re.compile(r"\d+(\.0)?")  # of NCBI
 #: Layers whose names say that they hold raw counts.
 _RAW = {"count", "counts", "raw", "rawcount", "rawcounts", "umi", "umis"}
@@ -76,7 +79,7 @@ def raw_slide_from(
         gene_ids,
         symbols,
         str(path),
-        kinds=next((_seen(var[name]) for name in _KINDS if name in var), None),
+        kinds=_kinds(var),
         genomes=_seen(var["genome"]) if "genome" in var else None,
         organism=organism,
     )
@@ -174,6 +177,18 @@ def _gene_ids(var: Any, names: list[str]) -> list[str]:
     if all(_NUMBER.fullmatch(gene) for gene in found if gene):
         return names
     return [gene or name for gene, name in zip(found, names, strict=True)]
+
+
+def _kinds(var: pd.DataFrame) -> list[Any] | None:
+    """Return the types of the features; nothing where no column tells them.
+
+    Whatever a column is called, it is this one where it calls some features Gene Expression:
+    DropletUtils and SpatialExperiment write ``Type``, where scanpy has ``feature_types``.
+    """
+    named: Any = next((name for name in _KINDS if name in var), None)
+    if named is None:
+        named = next((name for name in var if has_genes(_texts(var[name].drop_duplicates()))), None)
+    return None if named is None else _seen(var[named])
 
 
 def _texts(column: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +139,11 @@ def choose_genes(
 def mostly_ensembl(names: Sequence[str]) -> bool:
     """Return whether more than half of the names hold an id of Ensembl."""
     return sum(bool(_ENSEMBL.search(name)) for name in names) * 2 > len(names)
+
+
+def has_genes(kinds: Iterable[str]) -> bool:
+    """Return whether one of several types is that of genes, however it is written."""
+    return _plain(GENES) in map(_plain, kinds)
 
 
 def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray, list[str]]:

@@ -102,6 +102,12 @@ def choose_genes(
     """
     ids, symbols = _names(ids, symbols, where)
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
+    nameless = [i for i in columns if ids[i] in NO_ID and symbols[i] in NO_ID]
+    if len(nameless) > 1:  # which would be added up
+        raise CountsError(
+            f"{len(nameless)} features of {where} have no name, but {ids[nameless[0]]!r} (feature"
+            f" {nameless[0] + 1} first). Name them, or leave them out."
+        )
     if mostly_ensembl(symbols) and not mostly_ensembl(ids):
         ids, symbols = symbols, ids
         repairs.append("Ids and symbols of the genes stood in each other's place, exchanged.")

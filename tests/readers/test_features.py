@@ -177,3 +177,13 @@ def test_a_genome_that_the_symbols_alone_name_is_no_part_of_them():
 def test_one_construct_behind_which_a_genome_stands_is_none():
     ids = [*(f"G{i}" for i in range(99)), "Mapt_mouse"]
     assert chosen(ids, organism="human") == (list(range(100)), ids, [])
+
+
+@pytest.mark.parametrize("nothing", ["NA", "nan", "None", "<NA>"])
+def test_several_genes_that_are_called_as_nothing_are_not_one(nothing):
+    ids = ["TP53", nothing, "ACTB", nothing]
+    with pytest.raises(CountsError, match=rf"2 features of m have no name, but '{nothing}' \(fea"):
+        choose_genes(ids, ids, "m")
+    kinds = ["Gene Expression", "", "Gene Expression", ""]
+    assert choose_genes(ids, ids, "m", kinds=kinds).ids == ["TP53", "ACTB"]
+    assert choose_genes(ids, ["a", "b", "c", "d"], "m").ids == ["TP53", "b", "ACTB", "d"]

@@ -18,6 +18,7 @@ from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
 from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
 from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
@@ -65,6 +66,8 @@ def add_description(
             validate_raw_slide(slide, slide_id, classes=described.classes)
             require_genes(slide)
             require_places(slide.obsm[SPATIAL], slide.obs_names)
+            rows = rows_of(described, slide_id)
+            refuse_joined([*map(str, slide.obs_names)], rows)
             compared.add(slide_id, slide)
             if table := described.slides[slide_id].labels:
                 compared.add_labels(slide_id, slide, Path(table))
@@ -73,7 +76,10 @@ def add_description(
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
             if tell is not None:
-                for doubt in _doubts_about(slide, described.organism):
+                for doubt in [
+                    *_doubts_about(slide, described.organism),
+                    *lost_genes(slide, rows),
+                ]:
                     tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:
             path_of = Path(described.slides[slide_id].path)

@@ -207,3 +207,23 @@ def test_the_glossary_has_every_word_once_and_no_mark_of_another_language(open_s
     head.locator("#board thead th", has_text="Trust").hover()
     head.get_by_role("tooltip").wait_for()
     assert "`" not in head.get_by_role("tooltip").inner_text()
+
+
+def test_the_card_says_where_a_control_is_as_good(open_site, tmp_path):
+    control = {"control": True}
+    made = [
+        *(trial("ridge", dataset=name, mse=2.0, pcc=0.3) for name in OF),
+        trial("gene-mean", "median", "d0", mse=1.0, pcc=0.0, facts=control),
+        trial("gene-mean", "median", "d1", mse=2.5, pcc=0.0, facts=control),
+        trial("shuffled", "none", "d0", mse=1.5, pcc=0.1, facts=control),  # lacks a dataset
+    ]
+    build(made, tmp_path, "c", "store", {"datasets": FACTS, "settings": SETTINGS})
+    told = "No better than a control: gene-mean with completer median reaches"
+    assert f"{told} 0.875, so that nothing was learned" in card(open_site(tmp_path))
+    assert f"{told} 1.000, so that" in card(open_site(tmp_path, "#table?dataset=d0&controls=0"))
+    for better in ("?dataset=d1", "?metric=pcc-gene"):
+        assert "No better than" not in card(open_site(tmp_path, f"#table{better}"))
+
+
+def test_the_card_says_nothing_of_controls_where_they_are_behind(open_site, site):
+    assert "control" not in card(open_site(site))

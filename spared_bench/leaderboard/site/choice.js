@@ -115,12 +115,14 @@ spared.choice = (() => {
       }
       return mine.tied;
     };
+    // The best control that is as good as a row, or better; undefined where there is none.
+    const unbeaten = (row) => board.rows.filter((each) => each.control && found.get(each).complete && known(found.get(each).overall) && err(each) <= err(row)).sort((a, b) => err(a) - err(b))[0];
     // The mean difference of two rows over the datasets that both have, and its interval.
     const between = (a, b) => {
       const some = differences(a, b);
       return { mean: mean(some), interval: intervalOf(board, some) };
     };
-    return { between, columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, whole, k, metric, values, err, meanBy, fewest: FEWEST };
+    return { between, columns, counted, rows: new Set(rows), order, of: (row) => found.get(row), interval, tied, unbeaten, whole, k, metric, values, err, meanBy, fewest: FEWEST };
   }
 
   function text(row) {

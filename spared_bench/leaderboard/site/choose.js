@@ -111,6 +111,12 @@ spared.choose = (() => {
       none.length ? [` No slides were kept apart for the test${on(none)} (`, spared.words.term("tier", "tier C"), ")."] : ""];
   }
 
+  // That a method which cannot be right does as well, so that the recommendation is none.
+  function control(board, choice, row) {
+    const other = choice.unbeaten(row);
+    return other ? el("p", {}, el("strong", {}, "No better than a ", spared.words.term("control", "control"), ": "), `${named(other)} reaches ${reached(board, choice, other)[1]}, so that nothing was learned by this measure.`) : "";
+  }
+
   function support(board, choice, row) {
     const { counted } = choice;
     const names = counted.map((i) => board.datasets[i].name);
@@ -146,7 +152,7 @@ spared.choose = (() => {
       el("p", { class: "best" }, link(["method", best.id], rowName(best))),
       el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), certainty(board, choice, best), also, `.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       flagged(best.flags.filter(([, , dataset]) => !dataset || counted.some((i) => board.datasets[i].name === dataset))) || "",
-      targets(best),
+      control(board, choice, best), targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",
       support(board, choice, best), apart(best), encoder(best), params.get("budget") ? el("p", { class: "support" }, spared.words.term("gpu", "No GPU"), `: ${spared.choice.gpuSaid(best)}`) : "",
       board.comparable ? "" : el("p", { class: "support" }, spared.words.term("comparable", "Not comparable with published numbers"), "."),

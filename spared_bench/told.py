@@ -153,7 +153,9 @@ def with_told(registry: Registry, told: Sequence[Mapping[str, Any]]) -> Registry
         if (named := (each["plugin"]["distribution"], each["kind"], each["spec"]["name"]))
         not in have
     }
-    return Registry([*registry.plugins, *told_plugins(new.values())]) if new else registry
+    if not new:
+        return registry
+    return replace(registry, plugins=[*registry.plugins, *told_plugins(new.values())])
 
 
 def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]) -> Registry:
@@ -166,4 +168,4 @@ def with_imported(registry: Registry, files: Iterable[str], names: Sequence[str]
     wanted = [Path(file) for file in files if Path(file).name in names]
     new = discover(wanted, only=names, ours=False, left_out=()).plugins
     kept = [each for each in registry.plugins if each.distribution not in names or each.is_ours]
-    return Registry([*kept, *new])
+    return replace(registry, plugins=[*kept, *new])

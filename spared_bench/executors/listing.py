@@ -105,7 +105,8 @@ def listed_apart(
     if found["refused"]:
         raise _told_error(*found["refused"])
     known = with_told(ours, found["told"])
-    known = Registry([*known.plugins, *(Plugin(**facts) for facts in found["failed"])])
+    failed = [Plugin(**facts) for facts in found["failed"]]
+    known = replace(known, plugins=[*known.plugins, *failed])
     return known if strict else with_imported(known, map(str, files), found["observers"])
 
 

@@ -143,7 +143,10 @@ def find_trained(store: Store, run: str) -> Trained:
         for result, entry in trials_beginning(store, run)
     ]
     if not found:
-        hint = "`spared-bench status` shows the keys of what has been run."
+        hint = (
+            f"They are looked for in {store.root.parent}; another workspace is named with `-w`."
+            " `spared-bench status` shows the keys of what has been run."
+        )
         raise UnknownNameError("finished trial", run, named, hint)
     if len(found) > 1:
         told = ", ".join(f"{r.key[:10]} ({r.protocol}, seed {r.seed})" for r, _ in found)

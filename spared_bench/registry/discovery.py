@@ -79,7 +79,7 @@ def discover(
     plugins = [known.get(_key(plugin)) or _load(plugin, load) for plugin, load in jobs]
     if data_dir is not None:
         plugins += _described(data_dir)
-    return Registry(plugins)
+    return Registry(plugins, data_dir)
 
 
 def tried_apart(files: Iterable[Path], before: Callable[[], None]) -> list[Plugin]:

@@ -17,8 +17,9 @@ from types import ModuleType
 from spared_bench.errors import AmbiguousNameError, PluginError, UnknownNameError, UsageError
 from spared_bench.registry.encoders import declare_encoders, on_encoder
 from spared_bench.registry.modules import module_name
-from spared_bench.registry.registered import OURS, Plugin, Registered
+from spared_bench.registry.registered import DESCRIBED, OURS, Plugin, Registered
 from spared_bench.specs import KINDS, PLURALS, DatasetSpec
+from spared_bench.words import counted
 
 
 @dataclass
@@ -29,9 +30,12 @@ class Registry:
     ----------
     plugins : list of Plugin
         In the order of (distribution, name); files last.
+    data_dir : Path, optional
+        Where datasets were looked for that are described in YAML.
     """
 
     plugins: list[Plugin] = field(default_factory=list)
+    data_dir: Path | None = None
 
     def __post_init__(self) -> None:
         self._by_kind: dict[str, dict[str, list[Registered]]] = {kind: {} for kind in KINDS}
@@ -143,8 +147,22 @@ class Registry:
             if self.quarantined:
                 names = ", ".join(plugin.name for plugin in self.quarantined)
                 hint += f" Plugins that could not be loaded: {names}; `spared-bench plugins why`."
+            told = self.where_added() if kind == "dataset" else ""
+            hint = " ".join(filter(None, [told, hint]))
             raise UnknownNameError(kind, name, self.names(kind), hint)
         return entries[0]
+
+    def where_added(self) -> str:
+        """Say where datasets were looked for that people add; empty where nowhere."""
+        if self.data_dir is None:
+            return ""
+        added = [entry for entry in self.all("dataset") if entry.plugin.distribution == DESCRIBED]
+        found = f"{counted(len(added), 'dataset')} there" if added else "none there"
+        return (
+            f"Those that `data add` made are looked for in {self.data_dir} ({found}): if it was"
+            " added elsewhere, name that workspace with `-w`, or its folder of data with"
+            " `--data-dir`."
+        )
 
     def canonical(self, kind: str, name: str) -> str:
         """Return the name under which a plugin is registered, for one of its other names.

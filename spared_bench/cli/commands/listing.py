@@ -207,7 +207,8 @@ def _find_everywhere(registry: Registry, name: str) -> list[Registered]:
         except UnknownNameError:
             known.update(registry.names(kind))
     if not found:
-        raise UnknownNameError("plugin", name, known, "`spared-bench list KIND` describes them.")
+        hint = f"{registry.where_added()} `spared-bench list KIND` describes them.".lstrip()
+        raise UnknownNameError("plugin", name, known, hint)
     return found
 
 

@@ -362,7 +362,7 @@ def _of_adata(
     if not um_per_px and (told := metadata.get("um_per_px")) is not None:
         um_per_px = _size("um_per_px", number(told))
     names, centres = without_quotes(list(map(str, adata.obs_names))), centres_of(adata, given)
-    wanted = checked(Spots(names, centres), adata.obs, given)
+    wanted = checked(Spots(names, centres), adata.obs, given, "obs[{!r}]")
     diameter = spot_diameter_px or number(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")

@@ -160,7 +160,7 @@ def _names_of_rows(table: DataFrame) -> list[str]:
     return [str(name) for name in table.index] if named else []
 
 
-def checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
+def checked(spots: Spots, table: DataFrame, path: Path, called: str = _CALLED) -> Spots:
     """Refuse no spots, and names that are not their own; add places in the array.
 
     Parameters
@@ -169,6 +169,8 @@ def checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
     table : DataFrame
         Of which columns may tell these places.
     path : Path
+    called : str
+        What to call a column in messages, with its name for ``{}``.
 
     Raises
     ------
@@ -182,7 +184,7 @@ def checked(spots: Spots, table: DataFrame, path: Path) -> Spots:
             " index. Give every spot its own name (in an AnnData, `obs_names_make_unique()` does),"
             " or leave the column out."
         )
-    return replace(spots, array=told_array(table, path, _CALLED))
+    return replace(spots, array=told_array(table, path, called))
 
 
 def _refuse_other_scale(positions: DataFrame, um_per_px: float, path: Path) -> None:

@@ -227,3 +227,12 @@ def test_the_card_says_where_a_control_is_as_good(open_site, tmp_path):
 
 def test_the_card_says_nothing_of_controls_where_they_are_behind(open_site, site):
     assert "control" not in card(open_site(site))
+
+
+def test_the_card_says_on_which_datasets_a_method_is_the_best(open_site, site):
+    assert "On all tissues it has the" in card(open_site(site))
+    assert "On human breast it has the" in card(
+        open_site(site, "#table?organism=human&tissue=breast")
+    )
+    assert "On 1 chosen dataset it has the" in card(open_site(site, "#table?dataset=d0"))
+    assert "On tier B it has the" in card(open_site(site, "#table?tier=B"))

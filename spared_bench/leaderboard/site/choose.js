@@ -150,7 +150,7 @@ spared.choose = (() => {
     const mapped = counted.map((i) => board.datasets[i].name).find((name) => maps[best.id]?.[name]);
     return [
       el("p", { class: "best" }, link(["method", best.id], rowName(best))),
-      el("p", {}, `On ${having(params)} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), certainty(board, choice, best), also, `.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
+      el("p", {}, `On ${ofData(params) || "all tissues"} it has the `, what, `${params.get("budget") ? " of the methods within this budget" : ""}: `, el("strong", {}, value), certainty(board, choice, best), also, `.${relative(choice, best, charted)}${elsewhere(board, choice, best, params)} ${cost ? `${spared.claimed(best, cost)}.` : ""}${best.trust === "reported" ? " Published numbers, not checked here." : best.trust === "brought" ? " Predictions that were made elsewhere and scored here." : ""}`),
       flagged(best.flags.filter(([, , dataset]) => !dataset || counted.some((i) => board.datasets[i].name === dataset))) || "",
       control(board, choice, best), targets(best),
       tied.length || same.length ? el("p", {}, el("strong", {}, "Tied with it: "), `${shortly([...new Set([...same, ...tied])].map(named), order.length)}. Their difference from it may be none.`) : counted.length >= choice.fewest ? el("p", {}, "No other is tied with it.") : "",

@@ -21,6 +21,7 @@ import numpy as np
 from spared_bench.bench import HARNESS_VERSION, Bench
 from spared_bench.completion.asking import Asked, asked_apart, asked_here
 from spared_bench.completion.masking import draw_hidden, hiding_probabilities
+from spared_bench.completion.patience import told_meanwhile
 from spared_bench.completion.scoring import score_hidden
 from spared_bench.data import Slides
 from spared_bench.errors import CorruptEntryError, in_words
@@ -146,10 +147,14 @@ class CompletionResult:
 
 
 class Task:
-    """One dataset under one protocol: prepared when first needed, each completer fitted once."""
+    """One dataset under one protocol: prepared when first needed, each completer fitted once.
+
+    ``doing`` says what it is at, for people.
+    """
 
     def __init__(self, bench: Bench, dataset: str) -> None:
         self.bench, self.dataset = bench, dataset
+        self.doing = "waiting for its data"
         self._fitted: dict[str, tuple[Completer, dict[str, Any]]] = {}
 
     @property
@@ -219,6 +224,7 @@ class Task:
         """Return a result per condition, from the store where it is there."""
         inputs = {each: self.inputs(completer, each, repeats) for each in wanted}
         lacking = [each for each in wanted if not self._is_sound(inputs[each])]
+        self.doing = "preparing and fitting"
         draws = [(condition, repeat) for condition in lacking for repeat in range(repeats)]
         with self.asked(completer, draws) as ask:
             return [self._obtain(completer, each, inputs[each], ask) for each in wanted]
@@ -252,6 +258,7 @@ class Task:
         slides, pooling = self.slides, self.bench.protocol.pooling
         spent, scores = 0.0, []
         for repeat in range(repeats):
+            self.doing = f"completing ({condition.label}), mask {repeat + 1} of {repeats}"
             completed, seconds = asked.complete((condition, repeat))
             spent += seconds
             hidden = self.hidden(condition, repeat)
@@ -308,15 +315,20 @@ def measure(
     repeats : int
         Masks per condition.
     log : callable
-        Told a line per completer.
+        Told a line per completer, and now and then what a slow one is at, in another thread.
     """
     bench.workspace.make_writable()
     measured = Measured()
     for task in [Task(bench, dataset) for dataset in datasets]:
         for completer in completers:
             label = f"{task.dataset} · {completer}"
+
+            def tell(seconds: float, task: Task = task, label: str = label) -> None:
+                log(f"{label}: {task.doing}, {seconds:.0f} s since it began")
+
             try:
-                found = task.measure(completer, wanted, repeats)
+                with told_meanwhile(tell):
+                    found = task.measure(completer, wanted, repeats)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a stranger's completer may call sys.exit

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from spared_bench.tracking.tracker import Tracker
 from spared_bench.trials.completed import fitted_completer, make_completed
 from spared_bench.trials.products import prepare
 from spared_bench.workspace import Workspace
+from spared_bench_plugins.completers.median import Median
 from spared_bench_plugins.completers.spackle import SpaCKLE
 from tests.completion.making import slides_of
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -141,6 +143,27 @@ def test_a_completer_that_fails_is_told_and_does_not_stop_the_others(bench):
     assert "changed measured entries" in measured.failures["toy · toy-cheats"]
     assert [result.completer for result in measured.results] == ["none"]
     assert lines[0].startswith("toy · toy-cheats: failed")
+
+
+def test_what_a_slow_completer_is_at_is_told_now_and_then(bench, monkeypatch):
+    """Of 100,000 spots nothing was said for minutes, and nobody knew whether it went on."""
+    monkeypatch.setattr("spared_bench.completion.patience.EVERY_SECONDS", 0.02)
+    complete = Median.complete
+
+    def slowly(self, slides):
+        time.sleep(0.2)
+        return complete(self, slides)
+
+    monkeypatch.setattr(Median, "complete", slowly)
+    lines = []
+    measure(bench, ["toy"], ["median"], WANTED[:1], 2, lines.append)
+    told, last = lines[:-1], lines[-1]
+    done = [line.rpartition(", ")[0] for line in told]  # before the seconds
+    assert f"toy · median: completing ({WANTED[0].label}), mask 2 of 2" in done
+    assert all(line.startswith("toy · median: ") for line in lines)
+    assert "MSE" in last
+    time.sleep(0.1)
+    assert lines[-1] == last  # nothing is told any more
 
 
 def test_a_trained_completer_is_kept_in_the_store_with_its_weights_and_its_curve(bench):

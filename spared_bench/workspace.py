@@ -87,7 +87,8 @@ class Workspace:
             If it cannot be written.
         """
         _require_folder(self.root)
-        probe = self.root / f".probe-{uuid.uuid4().hex[:8]}"
+        # Named as what is begun beside its place: one that a kill has left is swept with those.
+        probe = self.root / f".{os.getpid()}-{uuid.uuid4().hex[:8]}.probe"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -176,6 +177,21 @@ def test_a_workspace_is_swept_of_files_that_were_begun(tmp_path):
         path.touch()
         os.utime(path, (1, 1))
     Workspace.at(tmp_path).make_writable()
+    assert not any(path.exists() for path in left)
+
+
+def test_what_a_kill_left_of_the_trial_of_writing_goes_with_the_files_that_were_begun(
+    tmp_path, monkeypatch
+):
+    workspace = Workspace.at(tmp_path)
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        workspace.make_writable()
+    left = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert left
+    for path in left:
+        os.utime(path, (1, 1))
+    workspace.make_writable()
     assert not any(path.exists() for path in left)
 
 

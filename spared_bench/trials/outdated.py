@@ -24,6 +24,15 @@ Cell = tuple[str, str, str, str, int]
 Other = Literal["settings", "data"]
 _Group = dict[str, list[CellFile]]  # the records of each hash
 _MOST_NAMED = 3
+_OTHER_CODE = (
+    "prepared or scored by another version of the code than the last on the same data, so numbers"
+    " may differ"
+)
+_UNSAID = (
+    "recorded by an earlier version of spared-bench, which did not say under which settings, of"
+    " which data and by which code, so they may not be comparable with the others"
+)
+_ANEW = "The same run makes them anew, where that changes them."
 
 
 class RecordedCells(Protocol):
@@ -65,21 +74,27 @@ def remarks_on_code(
 ) -> dict[str, tuple[str, ...]]:
     """Return what a board has to say, by protocol, of results that other code prepared or scored.
 
-    They stay: most changes of code move no number.
+    They stay: most changes of code move no number. So do those that an earlier version recorded,
+    which said of what they were made nowhere, beside others that do.
     """
-    found: dict[str, list[Cell]] = {}
+    others: dict[str, list[Cell]] = {}
     groups = _groups(records.cells(), MEASURED_BY, lambda cell: cell[:2], but=outdated)
     for (protocol, _), group in groups.items():
-        found.setdefault(protocol, []).extend(_others(group, _last(records, group)))
-    return {
-        protocol: (
-            f"{counted(len(cells), 'result')} {'was' if len(cells) == 1 else 'were'} prepared or"
-            f" scored by another version of the code than the last on the same data, so numbers"
-            f" may differ: {_named(cells)}. The same run makes them anew, where that changes them.",
-        )
-        for protocol, cells in found.items()
-        if cells
-    }
+        others.setdefault(protocol, []).extend(_others(group, _last(records, group)))
+    unsaid: dict[str, list[Cell]] = {}
+    for file in records.cells():
+        if file.record is not None and MEASURED_BY not in file.record:
+            cell = _cell(file)
+            if cell[:2] in groups and cell not in outdated:
+                unsaid.setdefault(cell[0], []).append(cell)
+    found: dict[str, tuple[str, ...]] = {}
+    for cells_of, told in ((others, _OTHER_CODE), (unsaid, _UNSAID)):
+        for protocol, cells in cells_of.items():
+            if cells:
+                were = f"{counted(len(cells), 'result')} {'was' if len(cells) == 1 else 'were'}"
+                remark = f"{were} {told}: {_named(cells)}. {_ANEW}"
+                found[protocol] = (*found.get(protocol, ()), remark)
+    return found
 
 
 def make_current(plan: Plan) -> None:

@@ -340,3 +340,27 @@ def test_results_scored_by_other_code_stay_and_the_board_says_so(place):
         " where that changes them."
     )
     assert told(scored("gene-mean", "toy-mean")) == []
+
+
+@pytest.mark.parametrize("source", ["store", "mlflow"])
+def test_results_that_an_earlier_version_recorded_stay_and_the_board_says_so(place, source):
+    """Its records do not say of what they were made, so nobody can tell whether it was the same."""
+
+    def told():
+        rebuild(place, source)
+        notes = data_of(place / "w" / "leaderboard", "p0/board")["notes"]
+        return [note for note in notes if "an earlier version of spared-bench" in note]
+
+    run(place, "gene-mean", "toy-mean")
+    for path in (place / "w" / "store" / "cells").iterdir():
+        record = json.loads(path.read_text())
+        if record["cell"][3] == "gene-mean":
+            for name in ("settings", "data", "measured_by"):
+                del record[name]
+            path.write_text(json.dumps(record))
+    command(place, "track", "sync")
+    (note,) = told()
+    assert note.startswith("1 result was recorded by an earlier version of spared-bench, which did")
+    assert "mine · none · gene-mean · 0. The same run makes them anew" in note
+    run(place, "gene-mean")
+    assert told() == []

@@ -98,7 +98,14 @@ def _read(
 ) -> _T | None:
     try:
         entry = store.open(kind, key)
-        return None if entry is None else read(entry)
+        if entry is None:
+            return None
+        if not _is_of_its_key(entry):
+            raise CorruptEntryError(
+                f"{entry.folder} was made from other inputs than its key says. Remove that folder;"
+                " it will be made again."
+            )
+        return read(entry)
     except CorruptEntryError as error:
         damage: Exception = error
     except OSError as error:
@@ -108,6 +115,14 @@ def _read(
     if unread is not None:
         unread.append(f"{kind}/{key[:12]} cannot be read and is left out: {damage}")
     return None
+
+
+def _is_of_its_key(entry: Entry) -> bool:
+    """Whether an entry lies where it was made, and not in the folder of another one."""
+    try:
+        return digest(entry.inputs) == entry.key
+    except ValueError:  # nan, which no inputs have
+        return False
 
 
 def trial_of(entry: Entry) -> TrialResult:

@@ -21,6 +21,7 @@ from spared_bench.reports import slide_checks, slide_pictures
 from spared_bench.reports.quality import TESTS, SlideCheck
 from spared_bench.reports.slide_checks import check_slides, checks_of, warn_of_slides
 from spared_bench.sources.adding import add_description
+from spared_bench.store.processes import place
 from spared_bench.trials import raw_slides
 from spared_bench.trials.checks import slide_checks_fact, stored_checks
 from spared_bench.trials.raw_slides import read_raw_slides
@@ -324,3 +325,17 @@ def test_of_described_slides_only_the_one_that_changed_is_checked_again(tmp_path
     description.write_text(text.replace("organism: human", "organism: rat"))
     add_description(description, tmp_path / "w/data", replace=True)
     assert len(checks_of_a_new_process()) == 3
+
+
+def test_adding_slides_takes_away_what_a_kill_left_of_their_checks(tmp_path):
+    made_slides.space_ranger(tmp_path / "T1")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nformat: space_ranger\norganism: human\nslides: {T1: {path: T1}}\n"
+        "split: {train: [T1]}"
+    )
+    left = tmp_path / "w" / "store" / "tmp" / f"checks-41a4.{place()}.1-1.0123abcd"
+    left.mkdir(parents=True)
+    (left / "checks.json").write_text("{}")
+    words = ["data", "add", str(tmp_path / "mine.yaml"), "-w", str(tmp_path / "w"), "--json"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert not left.exists()

@@ -206,6 +206,7 @@ def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[st
 
     lines: list[str] = []
     bench = make_bench(OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, device="cpu")
+    bench.workspace.store.sweep()  # of what a killed command left, as of this one's checks
     warn_of_slides(bench, name, lines.append)
     return lines
 

@@ -74,13 +74,16 @@ def made_up_results(n: int) -> Iterator[TrialResult]:
 def _result(rng: np.random.Generator, predictor: int, completer: int, dataset: int) -> TrialResult:
     pcc = float(np.clip(rng.normal(0.3, 0.15), -0.9, 0.9))
     scores = {"mse": 1.2 - 0.5 * pcc + 0.02 * dataset, "mae": 0.8, "pcc-gene": pcc, "r2-gene": 0.1}
+    names = {
+        "dataset": f"dataset{dataset:02}",
+        "completer": "none" if completer == 0 else f"completer{completer}",
+        "predictor": f"method{predictor:03}",
+    }
     return TrialResult(
-        key=digest([predictor, completer, dataset]),
+        key=digest(names),
         status="ok",
         protocol="made-up@1",
-        dataset=f"dataset{dataset:02}",
-        completer="none" if completer == 0 else f"completer{completer}",
-        predictor=f"method{predictor:03}",
+        **names,
         parameters={"lr": 1e-3, "backbone": "resnet18", "width": 128},
         scores={"val": scores, "test": scores},
         slide_scores={"test": {f"slide{i}": scores for i in range(SLIDES)}},
@@ -110,19 +113,22 @@ def write_store(root: Path, n: int) -> None:
     for result in made_up_results(n):
         scores = TrialScores("ok", result.scores, result.slide_scores, result.gene_scores)
         bare = replace(result, scores={}, slide_scores={}, gene_scores={})
-        _entry(store, TRIALS, result.key, RESULT, bare.as_dict())
-        _entry(store, SCORES, result.key, SCORE_RECORD, scores.as_dict())
+        names = {name: getattr(result, name) for name in ("dataset", "completer", "predictor")}
+        _entry(store, TRIALS, names, RESULT, bare.as_dict())
+        _entry(store, SCORES, names, SCORE_RECORD, scores.as_dict())
         cell = [result.protocol, result.dataset, result.completer, result.predictor, result.seed]
         record = {"cell": cell, "final": result.key, "search": []}
         record |= {"scores": result.key, "figures": ""}
         (cells / f"{digest(cell)}.json").write_text(json.dumps(record))
 
 
-def _entry(store: Store, kind: str, key: str, name: str, values: dict[str, Any]) -> None:
-    folder = store.folder(kind, key)
+def _entry(
+    store: Store, kind: str, inputs: dict[str, str], name: str, values: dict[str, Any]
+) -> None:
+    folder = store.folder(kind, digest(inputs))
     folder.mkdir(parents=True)
     text = json.dumps(values, indent=1)
     (folder / name).write_text(text)
     files = {name: {"bytes": len(text), "sha256": ""}}
-    manifest = {"kind": kind, "inputs": {}, "files": files}
+    manifest = {"kind": kind, "inputs": inputs, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest))

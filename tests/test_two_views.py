@@ -19,6 +19,7 @@ from scipy.stats import norm
 from typer.testing import CliRunner
 
 from spared_bench.cli import app
+from spared_bench.executors.slot import Slot
 from spared_bench.store.entries import Store
 from spared_bench.store.trials import PREDICTIONS
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
@@ -35,6 +36,18 @@ def command(*arguments):
     return done.stdout
 
 
+def told_of_jobs(path):
+    """Return what gives a slot a job, and writes down whether that forks for it."""
+    give = Slot.give
+
+    def tell(slot, job):
+        with path.open("a") as file:
+            file.write(f"{job.kind} forks={slot.forks}\n")
+        give(slot, job)
+
+    return tell
+
+
 @pytest.fixture(scope="module")
 def place(prepared_workspace, tmp_path_factory):
     """A folder in which the method was run, handed in, and accepted by someone without its code."""
@@ -45,7 +58,9 @@ def place(prepared_workspace, tmp_path_factory):
     report.write_text(command("plugins", "check", "two-views", "--json", *PLUGINS))
     own = [*PROTOCOL, *PLUGINS, "-w", folder / "own"]
     chosen = ["-d", "toy", "-c", "none", "-p", "two-views", "--device", "cpu", "--workers", 1]
-    command("run", *chosen, *own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Slot, "give", told_of_jobs(folder / "jobs.txt"))
+        command("run", *chosen, *own)
     command("submit", "build", "two-views", "--out", bundle, "--conformance", report, *own)
     theirs = ["--plugin", TOY_PLUGIN, "-w", folder / "theirs"]
     assert "accepted, re-scored" in command("submit", "check", bundle, *PROTOCOL, *theirs)
@@ -101,7 +116,7 @@ def test_the_kit_finds_nothing_against_it(place):
 
 
 def test_it_is_trained_in_a_process_of_its_own(place):
-    assert list((place / "own" / "logs").glob("worker-*-forks.log"))
+    assert "trial forks=True" in (place / "jobs.txt").read_text().splitlines()
 
 
 def test_its_variance_is_scored_again_as_scipy_does(result, measured):

@@ -97,8 +97,11 @@ class FileTables:
         return indented({"written_by": command, "protocols": protocols}) + "\n"
 
 
-def as_csv(board: Board) -> str:
-    """Return one line per protocol, row and dataset, with all digits; empty where undefined."""
+def as_csv(board: Board, command: str = "") -> str:
+    """Return one line per protocol, row and dataset, with all digits; empty where undefined.
+
+    It names no command: programs read it.
+    """
     return FileTables(board).as_csv()
 
 

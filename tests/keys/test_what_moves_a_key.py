@@ -142,7 +142,7 @@ TABLE = {
     | modules("spared_bench", "geometry"),
     "figures": modules("spared_bench/reports", "calibration drawing expression_map")
     | modules("spared_bench/metrics", "arrays uncertainty")
-    | modules("spared_bench", "geometry"),
+    | modules("spared_bench", "geometry harmless unseen"),
     "completion": COMPLETED
     | modules("spared_bench/completion", "masking scoring")
     | modules("spared_bench", "contracts")

@@ -13,6 +13,7 @@ import numpy as np
 from spared_bench import leaderboard
 from spared_bench.leaderboard.model import Board
 from spared_bench.leaderboard.rows import Known
+from spared_bench.leaderboard.tables import FileTables
 from spared_bench.protocol import Ranking
 from spared_bench.results import TrialResult
 from spared_bench_plugins.metrics import spared_bench_metrics
@@ -141,3 +142,13 @@ def build(
     mine = known(trials, datasets=extras.pop("datasets", {}))
     made = leaderboard.Extras(known=mine, **extras)
     return leaderboard.build(trials, out, command=command, source=source, extras=made)
+
+
+def as_csv(board, command=""):
+    """Return the CSV of a board, which names no command."""
+    return FileTables(board).as_csv()
+
+
+def as_json(board, command):
+    """Return the JSON of a board."""
+    return FileTables(board).as_json(command)

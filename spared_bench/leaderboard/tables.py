@@ -97,19 +97,6 @@ class FileTables:
         return indented({"written_by": command, "protocols": protocols}) + "\n"
 
 
-def as_csv(board: Board, command: str = "") -> str:
-    """Return one line per protocol, row and dataset, with all digits; empty where undefined.
-
-    It names no command: programs read it.
-    """
-    return FileTables(board).as_csv()
-
-
-def as_json(board: Board, command: str) -> str:
-    """Return the whole board with all digits; ``null`` where undefined."""
-    return FileTables(board).as_json(command)
-
-
 #: The values of a row, and those of it at each dataset, in their order.
 _Values = tuple[list[Any], list[list[Any]]]
 

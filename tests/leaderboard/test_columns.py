@@ -13,10 +13,10 @@ from spared_bench.leaderboard import columns, terminal_table
 from spared_bench.leaderboard.columns import Column, fields
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.leaderboard.site_data import board_data
-from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.protocol import Ranking
 from spared_bench.specs import MetricSpec
-from tests.board_samples import METRICS, build, known, trial
+from tests.board_samples import METRICS, as_csv, as_json, build, known, trial
 from tests.board_samples import board_rows as sample_board
 from tests.leaderboard.reading import data_of
 

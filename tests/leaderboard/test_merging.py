@@ -9,10 +9,10 @@ import pytest
 
 from spared_bench.leaderboard.entries import EntryResult, MethodEntry
 from spared_bench.leaderboard.merging import entry_trials, with_listing, without_foreign_facts
-from spared_bench.leaderboard.tables import as_csv, as_markdown
+from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.leaderboard.text import row_name
 from spared_bench.results import IMPORTED, UNLISTED
-from tests.board_samples import METRICS, board_rows, trial
+from tests.board_samples import METRICS, as_csv, board_rows, trial
 
 
 def entry(method="Ridge++", version="2", mse=0.5, trust="re-scored", seeds=(0,), **changes):

@@ -10,9 +10,18 @@ import math
 import pytest
 
 from spared_bench.leaderboard import terminal_table as table_of
-from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.leaderboard.text import count, duration, fixed, score, visible
-from tests.board_samples import board_rows, build, demo_trials, failed, known, trial
+from tests.board_samples import (
+    as_csv,
+    as_json,
+    board_rows,
+    build,
+    demo_trials,
+    failed,
+    known,
+    trial,
+)
 
 COMMAND = "spared-bench leaderboard build"
 

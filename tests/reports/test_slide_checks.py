@@ -16,7 +16,6 @@ from spared_bench.cli import app
 from spared_bench.data import validate_raw_slide
 from spared_bench.errors import ImageError
 from spared_bench.leaderboard.slides import make_pictures
-from spared_bench.leaderboard.tables import as_csv
 from spared_bench.reports import slide_checks, slide_pictures
 from spared_bench.reports.quality import TESTS, SlideCheck
 from spared_bench.reports.slide_checks import check_slides, checks_of, warn_of_slides
@@ -26,7 +25,7 @@ from spared_bench.trials import raw_slides
 from spared_bench.trials.checks import slide_checks_fact, stored_checks
 from spared_bench.trials.raw_slides import read_raw_slides
 from tests import made_slides
-from tests.board_samples import board_rows, trial
+from tests.board_samples import as_csv, board_rows, trial
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 pytestmark = pytest.mark.usefixtures("prepared_alone")

@@ -14,9 +14,9 @@ import pytest
 
 from spared_bench.completion.benchmark import CompletionResult, Condition
 from spared_bench.completion.tables import board_records
-from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.tracking.tracker import Tracker
-from tests.board_samples import SampleCell, board_rows, demo_trials
+from tests.board_samples import SampleCell, as_csv, as_json, board_rows, demo_trials
 
 
 @pytest.fixture(scope="module")

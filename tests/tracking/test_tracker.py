@@ -19,14 +19,14 @@ import pytest
 from spared_bench.completion.benchmark import CompletionResult, Condition
 from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.publish import collect, completions
-from spared_bench.leaderboard.tables import as_csv, as_json, as_markdown
+from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.store.records import Records
 from spared_bench.tracking.cells import COMPLETE
 from spared_bench.tracking.database import database_file, is_half_made
 from spared_bench.tracking.run_record import seal_of
 from spared_bench.tracking.tracker import Tracker
 from spared_bench.workspace import Workspace
-from tests.board_samples import SampleCell, board_rows, demo_trials, failed, trial
+from tests.board_samples import SampleCell, as_csv, as_json, board_rows, demo_trials, failed, trial
 from tests.servers import serving
 from tests.tracking.test_run_record import assert_same
 

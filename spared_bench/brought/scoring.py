@@ -109,11 +109,11 @@ def bring(
             f"Seed {seed} is none of protocol {bench.protocol.id}, whose are"
             f" {', '.join(map(str, seeds))}."
         )
+    means, variances = _opened(source, layer)
     bench.workspace.make_writable()
     table = prepared_table(bench, dataset)
     split = bench.dataset(dataset).evaluation_split
     rows = table.obs["split"].isin([split, "val"]).to_numpy()
-    means, variances = _opened(source, layer)
     spots, genes = _names_of(table, rows)
     found = collect(means, spots, genes, ignore_unknown=ignore_unknown)
     spread = None

@@ -16,9 +16,10 @@ import scipy.stats
 from statsmodels.stats.proportion import proportion_confint
 from typer.testing import CliRunner
 
+from spared_bench.api import make_bench
 from spared_bench.brought.scoring import bring
 from spared_bench.cli import app
-from spared_bench.errors import SubmissionError, UsageError
+from spared_bench.errors import MissingFileError, SubmissionError, UsageError
 from spared_bench.leaderboard.publish import build_leaderboard, collect
 from spared_bench.protocol import read_protocol
 from spared_bench.store.records import Records
@@ -132,6 +133,17 @@ def test_what_was_brought_reproduces_nothing(bench, frame, tmp_path):
 def test_names_and_seeds_that_cannot_be_are_refused(options, told, bench, frame):
     with pytest.raises(UsageError, match=told):
         bring(bench, frame, "toy", **options)
+
+
+@pytest.mark.parametrize("name", ["lost.h5ad", "damaged.h5ad", "damaged.npz", "lost.csv"])
+def test_a_file_that_cannot_be_opened_is_told_before_the_dataset_is_prepared(tmp_path, name):
+    if name.startswith("damaged"):
+        (tmp_path / name).write_bytes(b"nothing")
+    root = tmp_path / "workspace"
+    bench = make_bench(str(TOY_PROTOCOL), workspace=root, plugin_files=[TOY_PLUGIN], device="cpu")
+    with pytest.raises((SubmissionError, MissingFileError), match=name):
+        bring(bench, tmp_path / name, "toy")
+    assert not root.exists()
 
 
 def test_predictions_of_training_slides_alone_are_none(bench, table, frame):

@@ -75,6 +75,14 @@ def read_counts_table(path: Path) -> tuple[csr_matrix, list[str], list[str]]:
     )
 
 
+class _Numbers(dict[str, float]):
+    """What texts are as numbers; of the counts of a spot, nearly all are one of few."""
+
+    def __missing__(self, text: str) -> float:
+        number = self[text] = float(text)
+        return number
+
+
 def _parse_rows(lines: Sequence[str], path: Path, first: int) -> tuple[list[str], csr_matrix]:
     """Split a table's lines, from one on, into names and numbers."""
     from scipy import sparse
@@ -83,7 +91,8 @@ def _parse_rows(lines: Sequence[str], path: Path, first: int) -> tuple[list[str]
     for number, line in enumerate(lines, start=first):
         name, *values = fields_of(line, "\t") if '"' in line else line.split("\t")
         try:
-            rows.append(sparse.csr_matrix(np.array(values, dtype=np.float32)))
+            numbers = map(_Numbers().__getitem__, values)
+            rows.append(sparse.csr_matrix(np.fromiter(numbers, np.float32, len(values))))
         except ValueError as error:
             raise CountsError(f"{path}, line {number} ({name!r}): {error}.") from error
         if rows[-1].shape != rows[0].shape:

@@ -268,7 +268,8 @@ class Job:
         """For progress lines."""
         parts = [self.dataset, self.completer, self.predictor]
         searched = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
-        return " · ".join(part for part in [*parts, searched] if part)
+        seed = f"seed {self.seed}" if self.kind == "trial" else ""
+        return " · ".join(part for part in [*parts, searched, seed] if part)
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""

@@ -36,8 +36,8 @@ def test_the_live_table_has_a_row_per_worker_with_step_loss_and_what_is_left():
     watcher.started(JOBS[1])
     watcher.progress(JOBS[1], 20, {"train_mse": 0.25})
     assert shown(watcher) == [
-        "worker 1 trial toy · none · p · lr=0 0 s",
-        "worker 2 trial toy · none · p · lr=1 step 20 train_mse 0.250 0 s",
+        "worker 1 trial toy · none · p · lr=0 · seed 0 0 s",
+        "worker 2 trial toy · none · p · lr=1 · seed 0 step 20 train_mse 0.250 0 s",
         "0 done, 0 failed, 2 running, 3 left",
     ]
     watcher.finished(ended(JOBS[0], "error"))
@@ -69,7 +69,17 @@ def test_a_job_of_any_kind_that_fails_has_its_line_and_none_ends_the_run(kind):
     watcher, job = LineWatcher(console), Job(kind, "k", "toy", "none", "p")
     watcher.finished(Outcome(job, result=ended(job).result if kind == "trial" else None))
     watcher.finished(Outcome(job, "error", "it went wrong"))
-    assert console.file.getvalue().splitlines()[-1].endswith("toy · none · p  error: it went wrong")
+    last = console.file.getvalue().splitlines()[-1]
+    assert last.endswith("  error: it went wrong") and "toy · none · p" in last
+
+
+def test_lines_of_two_seeds_differ():
+    console = Console(file=io.StringIO(), width=100)
+    for seed in (0, 7):
+        LineWatcher(console).finished(ended(Job("trial", "k", "toy", "none", "p", seed=seed)))
+    first, second = console.file.getvalue().splitlines()
+    assert "toy · none · p · seed 0 " in first
+    assert "toy · none · p · seed 7 " in second
 
 
 @pytest.fixture

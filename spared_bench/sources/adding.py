@@ -14,6 +14,7 @@ from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
+from spared_bench.sources.left_out import spots_left_out
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
@@ -79,6 +80,7 @@ def add_description(
                 for doubt in [
                     *_doubts_about(slide, described.organism),
                     *lost_genes(slide, rows),
+                    *spots_left_out(slide, described.format),
                 ]:
                     tell(f"Slide {slide_id!r}: {doubt}")
         except DataError as error:

@@ -19,6 +19,7 @@ from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.same_spots import keep_prints
 from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
 from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
 from spared_bench.sources.what_it_is import what_it_is
@@ -57,8 +58,7 @@ def add_description(
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     _refuse_known(kept, described, replace)
-    found: set[str] = set()
-    compared = Compared(described.organism)
+    found, compared = set[str](), Compared(described.organism)
     for slide_id in described.slides:
         try:
             if image := described.slides[slide_id].image:
@@ -104,8 +104,9 @@ def add_description(
         except ValueError as error:
             raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
-    text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
+    keep_prints(folder, compared.prints)
+    text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     write_lasting(kept, text)
     return described, kept
 

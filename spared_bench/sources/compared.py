@@ -13,6 +13,7 @@ from spared_bench.errors import ContractError, CountsError, ImageError, did_you_
 from spared_bench.keys.hashing import file_digest
 from spared_bench.protocol import Processing
 from spared_bench.sources.no_genes import require_one_organism
+from spared_bench.sources.same_spots import prints_of, shares_spots
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Compared:
     def __init__(self, organism: str) -> None:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
+        self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
         self._genes: set[str] | None = None
         self._listed: dict[str, None] = {}
         self._pictured: list[_Pictured] = []
@@ -59,8 +61,8 @@ class Compared:
         Raises
         ------
         CountsError
-            If it has the counts of an earlier one, whatever the order of its spots, or no gene that
-            the earlier ones share; or if its genes are of two organisms.
+            If it has the counts of an earlier one, or of a part of its spots, in whatever order, or
+            no gene that the earlier ones share; or if its genes are of two organisms.
         DataError
             If its genes look like those of another organism.
         """
@@ -77,6 +79,7 @@ class Compared:
                 f"it has the counts of slide {same!r}, all of them: one is a copy of the other, so"
                 " that what is tested could be learned by heart. Name each slide once."
             )
+        self._require_own_spots(slide_id, slide)
         shared = genes if self._genes is None else genes & self._genes
         if not shared:
             raise CountsError(
@@ -86,6 +89,17 @@ class Compared:
             )
         self._genes = shared
         self._listed |= dict.fromkeys(slide.uns["slide"].get("listed_genes", ()))
+
+    def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
+        prints = prints_of(slide, self._organism)
+        same = next((name for name, one in self.prints.items() if shares_spots(one, prints)), None)
+        if same is not None:
+            raise CountsError(
+                f"spots of it have the counts of spots of slide {same!r}, gene by gene: one is a"
+                " part of the other, or both are of one slide, so that what is tested could be"
+                " learned by heart. Name each slide, or each part of it, once."
+            )
+        self.prints[slide_id] = prints
 
     def require_listed(self, described: Description) -> None:
         """Compare the genes that description and slides list with those that all slides have.

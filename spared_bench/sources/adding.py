@@ -50,7 +50,6 @@ def add_description(
         together, or lack a gene that the description names (``Compared``).
     """
     from spared_bench.data import LABEL, SPATIAL, validate_raw_slide
-    from spared_bench.lasting import write_lasting
     from spared_bench.readers.filled_places import require_places
 
     described = read_description(path)
@@ -58,7 +57,7 @@ def add_description(
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     _refuse_known(kept, described, replace)
-    found, compared = set[str](), Compared(described.organism)
+    found, doubts, compared = set[str](), list[str](), Compared(described.organism)
     for slide_id in described.slides:
         try:
             if image := described.slides[slide_id].image:
@@ -76,13 +75,12 @@ def add_description(
                 check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
-            if tell is not None:
-                for doubt in [
-                    *_doubts_about(slide, described.organism),
-                    *lost_genes(slide, rows),
-                    *spots_left_out(slide, described.format),
-                ]:
-                    tell(f"Slide {slide_id!r}: {doubt}")
+            found_odd = [
+                *_doubts_about(slide, described.organism),
+                *lost_genes(slide, rows),
+                *spots_left_out(slide, described.format),
+            ]
+            doubts += [f"Slide {slide_id!r}: {doubt}" for doubt in found_odd]
         except DataError as error:
             path_of = Path(described.slides[slide_id].path)
             what = what_it_is(path_of, described.format)
@@ -105,10 +103,19 @@ def add_description(
             raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
-    keep_prints(folder, compared.prints)
-    text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-    write_lasting(kept, text)
+    _keep(kept, described, compared)
+    if tell is not None:
+        for doubt in [*doubts, *compared.lost_counts()]:
+            tell(doubt)
     return described, kept
+
+
+def _keep(kept: Path, described: Description, compared: Compared) -> None:
+    from spared_bench.lasting import write_lasting
+
+    keep_prints(kept.parent, compared.prints)
+    values = described.model_dump(mode="json", exclude_defaults=True)
+    write_lasting(kept, yaml.safe_dump(values, sort_keys=False))
 
 
 def _refuse_known(kept: Path, described: Description, replace: bool) -> None:

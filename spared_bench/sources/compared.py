@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spared_bench.sources.description import Description
 
+_LOST = 0.1  # of the counts: other versions of an annotation lack some per cent
 _FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
 
 
@@ -51,6 +52,7 @@ class Compared:
         self._slide_of: dict[str, str] = {}
         self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
         self._genes: set[str] | None = None
+        self._sums: dict[str, dict[str, float]] = {}  # of counts, by slide and gene
         self._listed: dict[str, None] = {}
         self._pictured: list[_Pictured] = []
         self._labelled: list[tuple[str, Path, set[str]]] = []
@@ -70,7 +72,8 @@ class Compared:
 
         names = list(map(str, slide.var_names))
         known = self._organism in TABLES  # by symbol or id
-        genes = set(annotate(names, self._organism).genes["gene_id"]) if known else set(names)
+        ids = list(annotate(names, self._organism).genes["gene_id"]) if known else names
+        genes = set(ids)
         if known:
             require_one_organism(names, self._organism)
         same = self._slide_of.setdefault(_print_of(slide), slide_id)
@@ -88,6 +91,8 @@ class Compared:
                 " slides have."
             )
         self._genes = shared
+        sums = np.asarray(slide.X.sum(axis=0, dtype=np.float64)).ravel()
+        self._sums[slide_id] = dict(zip(ids, sums.tolist(), strict=True))
         self._listed |= dict.fromkeys(slide.uns["slide"].get("listed_genes", ()))
 
     def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
@@ -100,6 +105,30 @@ class Compared:
                 " learned by heart. Name each slide, or each part of it, once."
             )
         self.prints[slide_id] = prints
+
+    def lost_counts(self) -> list[str]:
+        """Return a sentence for each slide of which many counts are of genes that not all have."""
+        shared = self._genes or set()
+        told = []
+        for slide_id, sums in self._sums.items():
+            total = sum(sums.values())
+            lost = sum(n for gene, n in sums.items() if gene not in shared) / total
+            if lost <= _LOST:
+                continue
+            lacking = {
+                other: len(sums.keys() - its.keys())
+                for other, its in self._sums.items()
+                if other != slide_id
+            }
+            other = max(lacking, key=lambda name: lacking[name])
+            told.append(
+                f"Slide {slide_id!r}: {lost:.0%} of its counts are of genes that not all slides"
+                f" have: slide {other!r} lacks {lacking[other]:,} of its {len(sums):,}, and"
+                f" {len(shared):,} are left. Genes are chosen of these, and depths, by which counts"
+                " are divided, are over them alone. Leave that slide out, or make it another"
+                " dataset, unless this is meant."
+            )
+        return told
 
     def require_listed(self, described: Description) -> None:
         """Compare the genes that description and slides list with those that all slides have.

@@ -183,7 +183,7 @@ def predict(
         one result.
     slide : Path or AnnData
         An image; or an AnnData with ``obsm["spatial"]`` and ``uns["spatial"]`` of one library, as
-        scanpy reads Visium, whose counts are not looked at.
+        scanpy reads Visium, without spots that in_tissue leaves out; counts are not looked at.
     spots : Path or array-like of shape (n_spots, 2), optional
         Of an image: where to predict, in its pixels, as an array, a list of pairs, a DataFrame with
         columns x and y (or two that say so: imagecol and imagerow), or as a CSV with x and y. Of
@@ -286,13 +286,11 @@ def _places(
         centres = _centres_of(table)
         if {"x", "y"} <= set(getattr(table, "columns", ())):
             found = new_slide.spots_of(table, Path("`spots`"))
-            for note in found.notes:
-                warnings.warn(note, stacklevel=2)
             return found, diameter
         return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres), diameter
     if spots is not None:
         found = new_slide.read_positions(Path(spots), um_per_px)
-        for note in [*found.notes, *told_of(image)]:
+        for note in told_of(image):
             warnings.warn(note, stacklevel=2)
         return found, diameter
     points = new_slide.grid(*image_size(image), grid_um / um_per_px)
@@ -338,12 +336,11 @@ def _of_adata(
     spot_diameter_px: float,
     plugin_files: Sequence[Path],
 ) -> AnnData:
-    from spared_bench.inference.new_slide import Spots, checked
+    from spared_bench.inference.new_slide import spots_in_adata
     from spared_bench.readers.anndata_images import copies_of, facts_of, libraries_in
-    from spared_bench.readers.coordinates import centres_of, number
+    from spared_bench.readers.coordinates import number
     from spared_bench.readers.images import keep_image
     from spared_bench.readers.lattice import nearest_px
-    from spared_bench.readers.quoted import without_quotes
     from spared_bench.readers.scale import check_overlap
     from spared_bench.scverse.images import IMAGE_SCALE
 
@@ -361,12 +358,13 @@ def _of_adata(
     path = Path(str(metadata.get("source_image_path", "")))
     if not um_per_px and (told := metadata.get("um_per_px")) is not None:
         um_per_px = _size("um_per_px", number(told))
-    names, centres = without_quotes(list(map(str, adata.obs_names))), centres_of(adata, given)
-    wanted = checked(Spots(names, centres), adata.obs, given, "obs[{!r}]")
+    wanted = spots_in_adata(adata, given)
     diameter = spot_diameter_px or number(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
-    if not spot_diameter_px and diameter > (pitch := nearest_px(centres)):  # else they are meant so
+    if not spot_diameter_px and diameter > (
+        pitch := nearest_px(wanted.centres)
+    ):  # else they are meant so
         check_overlap(diameter, pitch, where, "`spot_diameter_px`")
     copies, untold = copies_of(facts)
     with scratch_folder() as folder:
@@ -438,7 +436,8 @@ def _applied(
 
     slide = make_slide(image, spots, diameter, um_per_px, scale, name)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
-    for remark in [*trained.remarks_with(registry), *other_size(image, um_per_px / scale)]:
+    told = [*spots.notes, *trained.remarks_with(registry), *other_size(image, um_per_px / scale)]
+    for remark in told:
         warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)

@@ -61,7 +61,7 @@ def execute(
 def _execute(
     plan: Plan, watcher: Any, command: str, log: Callable[[str], None], chosen: RunOptions
 ) -> Report:
-    from spared_bench.reports.few_genes import told_of_few_genes
+    from spared_bench.reports.few_left import told_of_few_left
     from spared_bench.reports.slide_checks import SlideWarnings
     from spared_bench.running.orchestrator import Orchestrator
     from spared_bench.tracking.recorder import NoRecorder, Recorder, Unrecorded
@@ -106,7 +106,7 @@ def _execute(
         leases.close()
     if not orchestrator.policy.stopped:
         slides.end()
-    for line in told_of_few_genes(bench, (cell.dataset for cell in plan.cells)):
+    for line in told_of_few_left(bench, (cell.dataset for cell in plan.cells)):
         log(line)
     return _finish(plan, summary, recorder, begun, command, log, interrupted.is_set())
 

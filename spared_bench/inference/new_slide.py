@@ -13,6 +13,7 @@ from spared_bench.errors import CoordinateError, ImageError, MissingFileError, U
 from spared_bench.readers import instead
 from spared_bench.readers.anndata_spots import told_array
 from spared_bench.readers.array_positions import array_from_pixels
+from spared_bench.readers.coordinates import centres_of
 from spared_bench.readers.lattice import lattice_kind, lattice_steps
 from spared_bench.readers.positions import read_position_file
 from spared_bench.readers.quoted import without_quotes
@@ -152,6 +153,19 @@ def spots_of(table: DataFrame, path: Path) -> Spots:
     names = names or [f"spot_{row}" for row in np.flatnonzero(covered)]
     centres = table[["x", "y"]].to_numpy(dtype=np.float64)
     return checked(Spots(names, centres, notes=notes), table, path)
+
+
+def spots_in_adata(adata: AnnData, path: Path) -> Spots:
+    """Return the spots of an AnnData as its readers take them: those under tissue.
+
+    Raises
+    ------
+    CoordinateError, CountsError
+    """
+    covered, notes = under_tissue(adata.obs, "", path, use_it=_USE_IT)
+    names = without_quotes(list(map(str, adata.obs_names[covered])))
+    found = Spots(names, centres_of(adata, path)[covered], notes=notes)
+    return checked(found, adata.obs[covered], path, "obs[{!r}]")
 
 
 def _names_of_rows(table: DataFrame) -> list[str]:

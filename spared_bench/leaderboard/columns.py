@@ -297,7 +297,7 @@ COLUMNS: list[Column] = [
     Column("listed", "Listed", "Whether the protocol lists the dataset. Any other enters no mean and no rank.", lambda at: at.about.listed, per=("dataset",), but_not=_VIEWS),
     Column("tier", "Tier", "A: test slides of other donors. B: other sections of the same donors. C: no independent test slides.", lambda at: at.about.tier, per=("dataset",), but_not=_VIEWS),
     Column("split", "Split", "The split that is scored: test, or validation where a dataset has no test slides.", lambda at: at.about.split, per=("dataset",), but_not=_VIEWS),
-    Column("slides_in_doubt", "Slides in doubt", "Slides that may not belong to their image, or not lie on it as they are placed, by the checks of raw slides, and what these found.", lambda at: "; ".join(at.about.doubts), per=("dataset",), but_not=_VIEWS),
+    Column("slides_in_doubt", "Slides in doubt", "Slides that may not belong to their image, not lie on it as they are placed, or have few spots, by the checks of raw slides, and what these found.", lambda at: "; ".join(at.about.doubts), per=("dataset",), but_not=_VIEWS),
     Column("{metric}", "{metric}", "The score on one dataset, over its measured entries, averaged over seeds; ± is the sample standard deviation over seeds.", lambda at: at.score.mean, _score, per=_CELL, computed=True),
     Column("gain_{metric}", "Gain in {metric}", "The gain over images alone on one dataset.", lambda at: _gain(at.score.gain), lambda at: _signed(at, at.score.gain), per=_CELL, if_any=True, but_not=("console", "page")),
     Column("{metric}_sd", "{metric}, sd", "The sample standard deviation over seeds.", lambda at: at.score.sd, per=_CELL, but_not=_VIEWS, computed=True),

@@ -24,6 +24,8 @@ _BETWEEN = "_:-"
 _PREFIXED = re.compile(rf"(\w[\w.-]*?)[{_BETWEEN}]+(ENS[A-Z]*G\d+.*)")
 _ENSEMBL = re.compile(rf"(?:^|[{_BETWEEN}])ENS[A-Z]*G\d{{6,}}")
 _CODE = re.compile(r"ENS[A-Z]*G(?=\d)")
+#: What 10x Genomics puts before genes of probes that it counts no more: they bind to other genes.
+_DEPRECATED = "DEPRECATED_"
 _MOST_GENOMES = 8
 _MOST_TOLD = 10
 _RELEASED = r"(?:-\d{4}-[A-Z]|-\d\.\d\.\d)?"  # of 10x Genomics: GRCh38-2020-A, mm10-1.2.0
@@ -102,6 +104,8 @@ def choose_genes(
     """
     ids, symbols = _names(ids, symbols, where)
     columns, repairs = _of_genes(_words(kinds), len(ids), where)
+    columns, more = _without_deprecated(columns, ids, symbols)
+    repairs += more
     nameless = [i for i in columns if ids[i] in NO_ID and symbols[i] in NO_ID]
     if len(nameless) > 1:  # which would be added up
         raise CountsError(
@@ -171,6 +175,22 @@ def _of_genes(kinds: list[str], n_features: int, where: str) -> tuple[np.ndarray
     return genes, [f"Features that are no genes, dropped: {dropped}."] if dropped else []
 
 
+def _without_deprecated(
+    columns: np.ndarray, ids: Sequence[str], symbols: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Leave out probes that their maker withdrew, as Space Ranger does in its filtered matrix.
+
+    Added to the gene that they are called after, or beside it, they would count what they bind to.
+    """
+    # Seurat turns underscores into dashes.
+    forms = tuple(f"{_DEPRECATED[:-1]}{between}" for between in _BETWEEN)
+    kept = [i for i in columns if not (ids[i].startswith(forms) or symbols[i].startswith(forms))]
+    dropped = len(columns) - len(kept)
+    if not dropped or not kept:
+        return columns, []
+    return np.array(kept), [f"Probes that are called deprecated, dropped: {dropped}."]
+
+
 def _plain(kind: str) -> str:
     """Return a type without capital letters and what R makes of blanks."""
     return re.sub(r"[\W_]+", " ", kind).casefold()
@@ -208,7 +228,7 @@ def _genomes_in(ids: Sequence[str]) -> list[str]:
     prefixes = [
         next((name for name in longest_first if _bare(gene, name) != gene), "") for gene in ids
     ]
-    if ids and all(prefixes):  # where only some have one, it is no genome: DEPRECATED_ENSG...
+    if ids and all(prefixes):  # where only some have one, it is no genome
         return prefixes
     if beside := _beside_assemblies(ids):
         return beside

@@ -21,6 +21,7 @@ from spared_bench.registry.lookup import Registry
 from spared_bench.registry.modules import from_file, from_module, module_name, refuse
 from spared_bench.registry.registered import DESCRIBED, DESCRIPTION, Plugin, one_line
 from spared_bench.registry.trying import Job, in_children, tried
+from spared_bench.specs import DatasetSpec
 from spared_bench.specs.base import NAME
 from spared_bench.specs.plain import spec_as_json
 
@@ -176,7 +177,26 @@ def _described(data_dir: Path) -> list[Plugin]:
             found.append(Plugin(DESCRIBED, "", path.parent.name, str(path), reason=told))
             continue
         found.append(_load_description(path))
-    return found
+    return _kept_apart(found)
+
+
+def _kept_apart(plugins: list[Plugin]) -> list[Plugin]:
+    """Let described datasets that have slides of one another not be ranked together."""
+    from spared_bench.sources.same_spots import sharing
+
+    others = sharing([Path(plugin.target).parent for plugin in plugins if plugin.specs])
+    return [
+        replace(
+            plugin,
+            specs=tuple(
+                replace(spec, conflicts_with=others[spec.name])
+                if isinstance(spec, DatasetSpec) and spec.name in others
+                else spec
+                for spec in plugin.specs
+            ),
+        )
+        for plugin in plugins
+    ]
 
 
 def _load_description(path: Path) -> Plugin:

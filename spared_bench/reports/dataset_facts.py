@@ -15,6 +15,7 @@ from spared_bench.errors import SparedBenchError, ViewError
 from spared_bench.processing.given import has_given
 from spared_bench.reports import dataset_figures as figures
 from spared_bench.reports.drawing import plain
+from spared_bench.reports.few_left import few_spots
 from spared_bench.specs import SPLITS, DatasetSpec
 from spared_bench.words import counted
 
@@ -149,6 +150,7 @@ def notices_of(
 
 
 def _of_slides(rows: Sequence[SlideRow], patches: PatchCutting) -> list[str]:
+    read = {row.slide_id: row.spots for row in rows}
     notices = [
         f"Slide {row.slide_id} fails the test of {check.test}: {check.message}"
         for row in rows
@@ -156,6 +158,9 @@ def _of_slides(rows: Sequence[SlideRow], patches: PatchCutting) -> list[str]:
         if check.passed is False
     ]
     notices += [f"Slide {row.slide_id}: {row.problem}" for row in rows if row.problem]
+    left = {row.slide_id: row.kept for row in rows if row.kept is not None}
+    if few := few_spots({name: n for name, n in left.items() if n < read[name]}):
+        notices.append(f"The filters left {few}: too few for a correlation to say something.")
     notices += [
         f"The image of slide {row.slide_id} is coarse: a patch of {patches.size} px is enlarged"
         f" from {row.patch_px:.3g} px. Give the full-resolution image, if there is one."

@@ -1,13 +1,14 @@
 """Whether the image of a slide belongs to its spots, the way they are placed on it.
 
-Seven tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
+Eight tests of a raw slide, none of which knows the answer. *Tissue*: most spots lie where the image
 is stained. *Orientation* and *position*: from the colours under and around the spots, part of
 their expression can be foretold for spots that the ridge regression has not seen; where a mirrored
 or a shifted placement of the same spots foretells it better, the slide is flagged. A slide whose
 colours foretell nothing in any placement fails the test *relation*. *Black*: no spot lies where the
 image is 0 throughout, as a tile is that was never written or copied. *Turned*: where the image says
 that it is shown turned, the spots fit its pixels as they are stored. *Bits*: it uses more than half
-of the range of its values.
+of the range of its values. *Spots*, of slides without an image, too: there are enough of them for a
+correlation to say something.
 
 Made for H&E images with tens of spots or more, at any magnification at which a spot is a few pixels
 wide. A slide that passes is plausible, not proven.
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 LEAST_SPOTS = 60
+FEW_SPOTS = 20  # of fewer, a correlation of what is unrelated is above 0.4 in one of twelve genes
 _MARGIN = 0.05  # by which another placement must foretell better; in units of correlation
 _LEAST_RELATION = 0.05
 _LEAST_ON_TISSUE = 0.7
@@ -47,7 +49,8 @@ _PALE = 170  # grey level from which an image's background counts as empty glass
 _BLACK = 40  # and below which as painted over
 
 _OF_PLACEMENT = ("tissue", "orientation", "position", "relation")
-TESTS = (*_OF_PLACEMENT, "black", "turned", "bits")
+_OF_IMAGE = (*_OF_PLACEMENT, "black", "turned", "bits")
+TESTS = (*_OF_IMAGE, "spots")
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,17 @@ def check_slide(slide: AnnData) -> list[SlideCheck]:
     """
     reason = _untestable(slide)
     if reason:
-        return [SlideCheck(test, None, reason) for test in TESTS]
+        checks = [SlideCheck(test, None, reason) for test in _OF_IMAGE]
+        return [*checks, _check_spots(slide.n_obs, tested=False)]
     image = look_at(slide)
     spots = spots_in(slide, image.factor)
     path = Path(slide.uns["slide"]["image_path"])
     tag = orientation_of(path)
-    others = [_check_black(image, spots), _check_bits(path, image.pixels)]
+    others = [
+        _check_black(image, spots),
+        _check_bits(path, image.pixels),
+        _check_spots(slide.n_obs),
+    ]
     if slide.n_obs < LEAST_SPOTS:
         few = f"The slide has {counted(slide.n_obs, 'spot')}; the tests need {LEAST_SPOTS}."
         checks = [SlideCheck(test, None, few) for test in _OF_PLACEMENT]
@@ -117,6 +125,19 @@ def _untestable(slide: AnnData) -> str:
     if slide.uns["slide"].get("modality", "H&E") != "H&E":
         return "The image is no H&E image, which the tests are made for."
     return ""
+
+
+def _check_spots(n_spots: int, tested: bool = True) -> SlideCheck:
+    """Test whether there are spots enough; ``tested`` says whether anything else of a slide is."""
+    told = f"The slide has {counted(n_spots, 'spot')}"
+    if n_spots >= FEW_SPOTS:
+        return SlideCheck("spots", True if tested else None, f"{told}.")
+    return SlideCheck(
+        "spots",
+        False,
+        f"{told}: over so few, correlations are far from 0 by chance (over two, they are 1 or -1),"
+        " and in means over slides it counts as much as any other.",
+    )
 
 
 def _check_black(image: ReducedImage, spots: PlacedSpots) -> SlideCheck:

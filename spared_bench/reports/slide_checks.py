@@ -189,10 +189,13 @@ def _line(bench: Bench, name: str, dataset: str, slide_id: str) -> str:
     failed = failures([asdict(each) for each in checks])
     if not failed:
         return ""
-    dark_alone = all(check.passed is not False for check in checks if check.test != "bits")
-    doubt = (
-        "may have an image that is read too dark" if dark_alone else "may not belong to its image"
-    )
+    doubts = {check.test for check in checks if check.passed is False}
+    if doubts == {"spots"}:
+        doubt = "is small"
+    elif doubts <= {"spots", "bits"}:
+        doubt = "may have an image that is read too dark"
+    else:
+        doubt = "may not belong to its image"
     return (
         f"Slide {slide_id} of {dataset} {doubt} ({' '.join(failed)})"
         f" `spared-bench data show {dataset}` draws it."

@@ -14,10 +14,12 @@ from spared_bench.sources.alike import refuse_alike
 from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
+from spared_bench.sources.left_out import spots_left_out
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.same_spots import keep_prints
 from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
 from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
 from spared_bench.sources.what_it_is import what_it_is
@@ -48,7 +50,6 @@ def add_description(
         together, or lack a gene that the description names (``Compared``).
     """
     from spared_bench.data import LABEL, SPATIAL, validate_raw_slide
-    from spared_bench.lasting import write_lasting
     from spared_bench.readers.filled_places import require_places
 
     described = read_description(path)
@@ -56,8 +57,7 @@ def add_description(
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     _refuse_known(kept, described, replace)
-    found: set[str] = set()
-    compared = Compared(described.organism)
+    found, doubts, compared = set[str](), list[str](), Compared(described.organism)
     for slide_id in described.slides:
         try:
             if image := described.slides[slide_id].image:
@@ -75,12 +75,12 @@ def add_description(
                 check_picture(Path(slide.uns["slide"]["image_path"]))
                 compared.add_image(slide_id, slide)
                 _decode_image(slide)
-            if tell is not None:
-                for doubt in [
-                    *_doubts_about(slide, described.organism),
-                    *lost_genes(slide, rows),
-                ]:
-                    tell(f"Slide {slide_id!r}: {doubt}")
+            found_odd = [
+                *_doubts_about(slide, described.organism),
+                *lost_genes(slide, rows),
+                *spots_left_out(slide, described.format),
+            ]
+            doubts += [f"Slide {slide_id!r}: {doubt}" for doubt in found_odd]
         except DataError as error:
             path_of = Path(described.slides[slide_id].path)
             what = what_it_is(path_of, described.format)
@@ -102,10 +102,20 @@ def add_description(
         except ValueError as error:
             raise UsageError(f"{path}: {error}.") from error
         described = described.model_copy(update={"classes": tuple(sorted(found))})
-    text = yaml.safe_dump(described.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
-    write_lasting(kept, text)
+    _keep(kept, described, compared)
+    if tell is not None:
+        for doubt in [*doubts, *compared.lost_counts()]:
+            tell(doubt)
     return described, kept
+
+
+def _keep(kept: Path, described: Description, compared: Compared) -> None:
+    from spared_bench.lasting import write_lasting
+
+    keep_prints(kept.parent, compared.prints)
+    values = described.model_dump(mode="json", exclude_defaults=True)
+    write_lasting(kept, yaml.safe_dump(values, sort_keys=False))
 
 
 def _refuse_known(kept: Path, described: Description, replace: bool) -> None:

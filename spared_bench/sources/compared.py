@@ -13,6 +13,7 @@ from spared_bench.errors import ContractError, CountsError, ImageError, did_you_
 from spared_bench.keys.hashing import file_digest
 from spared_bench.protocol import Processing
 from spared_bench.sources.no_genes import require_one_organism
+from spared_bench.sources.same_spots import prints_of, shares_spots
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from spared_bench.sources.description import Description
 
+_LOST = 0.1  # of the counts: other versions of an annotation lack some per cent
 _FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
 
 
@@ -48,7 +50,9 @@ class Compared:
     def __init__(self, organism: str) -> None:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
+        self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
         self._genes: set[str] | None = None
+        self._sums: dict[str, dict[str, float]] = {}  # of counts, by slide and gene
         self._listed: dict[str, None] = {}
         self._pictured: list[_Pictured] = []
         self._labelled: list[tuple[str, Path, set[str]]] = []
@@ -59,8 +63,8 @@ class Compared:
         Raises
         ------
         CountsError
-            If it has the counts of an earlier one, whatever the order of its spots, or no gene that
-            the earlier ones share; or if its genes are of two organisms.
+            If it has the counts of an earlier one, or of a part of its spots, in whatever order, or
+            no gene that the earlier ones share; or if its genes are of two organisms.
         DataError
             If its genes look like those of another organism.
         """
@@ -68,7 +72,8 @@ class Compared:
 
         names = list(map(str, slide.var_names))
         known = self._organism in TABLES  # by symbol or id
-        genes = set(annotate(names, self._organism).genes["gene_id"]) if known else set(names)
+        ids = list(annotate(names, self._organism).genes["gene_id"]) if known else names
+        genes = set(ids)
         if known:
             require_one_organism(names, self._organism)
         same = self._slide_of.setdefault(_print_of(slide), slide_id)
@@ -77,6 +82,7 @@ class Compared:
                 f"it has the counts of slide {same!r}, all of them: one is a copy of the other, so"
                 " that what is tested could be learned by heart. Name each slide once."
             )
+        self._require_own_spots(slide_id, slide)
         shared = genes if self._genes is None else genes & self._genes
         if not shared:
             raise CountsError(
@@ -85,7 +91,44 @@ class Compared:
                 " slides have."
             )
         self._genes = shared
+        sums = np.asarray(slide.X.sum(axis=0, dtype=np.float64)).ravel()
+        self._sums[slide_id] = dict(zip(ids, sums.tolist(), strict=True))
         self._listed |= dict.fromkeys(slide.uns["slide"].get("listed_genes", ()))
+
+    def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
+        prints = prints_of(slide, self._organism)
+        same = next((name for name, one in self.prints.items() if shares_spots(one, prints)), None)
+        if same is not None:
+            raise CountsError(
+                f"spots of it have the counts of spots of slide {same!r}, gene by gene: one is a"
+                " part of the other, or both are of one slide, so that what is tested could be"
+                " learned by heart. Name each slide, or each part of it, once."
+            )
+        self.prints[slide_id] = prints
+
+    def lost_counts(self) -> list[str]:
+        """Return a sentence for each slide of which many counts are of genes that not all have."""
+        shared = self._genes or set()
+        told = []
+        for slide_id, sums in self._sums.items():
+            total = sum(sums.values())
+            lost = sum(n for gene, n in sums.items() if gene not in shared) / total
+            if lost <= _LOST:
+                continue
+            lacking = {
+                other: len(sums.keys() - its.keys())
+                for other, its in self._sums.items()
+                if other != slide_id
+            }
+            other = max(lacking, key=lambda name: lacking[name])
+            told.append(
+                f"Slide {slide_id!r}: {lost:.0%} of its counts are of genes that not all slides"
+                f" have: slide {other!r} lacks {lacking[other]:,} of its {len(sums):,}, and"
+                f" {len(shared):,} are left. Genes are chosen of these, and depths, by which counts"
+                " are divided, are over them alone. Leave that slide out, or make it another"
+                " dataset, unless this is meant."
+            )
+        return told
 
     def require_listed(self, described: Description) -> None:
         """Compare the genes that description and slides list with those that all slides have.

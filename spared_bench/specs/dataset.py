@@ -237,7 +237,7 @@ class DatasetSpec(Spec):
 
 
 def conflicts(specs: Iterable[DatasetSpec]) -> list[str]:
-    """Say which of some datasets use the same slides in different roles, a sentence each.
+    """Say which of some datasets use the same slides, maybe in different roles, a sentence each.
 
     What is learned on one of them has seen the answers of the other, so they are not ranked
     together.
@@ -252,7 +252,7 @@ def conflicts(specs: Iterable[DatasetSpec]) -> list[str]:
         }
     )
     return [
-        f"Datasets {first!r} and {second!r} hold the same slides in different roles: a method that"
-        " learns on one has seen the other. They are not ranked together."
+        f"Datasets {first!r} and {second!r} hold the same slides, all or some: a method that learns"
+        " on one has seen the other. They are not ranked together."
         for first, second in pairs
     ]

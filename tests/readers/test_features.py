@@ -73,7 +73,6 @@ def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
 @pytest.mark.parametrize(
     "ids",
     [
-        ["ENSG1", "DEPRECATED_ENSG2", "ENSG3"],
         ["ENSG1", "ERCC-00002"],
         ["ENSG1", "HPV16_E6"],
         ["HLA_A", "MM1_B", "5S_rRNA"],
@@ -87,6 +86,17 @@ def test_genomes_that_only_the_ids_tell_are_told_apart(ids, kept, found):
 )
 def test_names_that_only_look_like_a_genomes_stay_as_they_are(ids):
     assert chosen(ids, organism="human") == (list(range(len(ids))), ids, [])
+
+
+@pytest.mark.parametrize("mark", ["DEPRECATED_", "DEPRECATED-"])
+def test_probes_that_were_withdrawn_are_no_genes(mark):
+    told = ["Probes that are called deprecated, dropped: 1."]
+    assert chosen(["ENSG1", f"{mark}ENSG1", "ENSG3"], organism="human") == (
+        *([0, 2], ["ENSG1", "ENSG3"]),
+        told,
+    )
+    found = choose_genes(["a", "b"], ["DEPRECATED_TP53", "TP53"], "m")
+    assert (found.ids, found.symbols, found.repairs) == (["b"], ["TP53"], told)
 
 
 def test_an_antibody_has_no_genome():

@@ -201,6 +201,17 @@ def test_a_slide_that_cannot_be_tested_says_why(tmp_path):
     assert {check.passed for check in check_slide(slide)} == {None}
 
 
+@pytest.mark.parametrize("image", [True, False])
+def test_a_slide_of_few_spots_is_flagged_with_an_image_or_without(image):
+    slide = READERS["MOB1"]()
+    if not image:
+        slide.uns["slide"]["image_path"] = ""
+    few = {n: check_slide(slide[:n].copy())[-1] for n in (2, 19, 20)}
+    assert {check.test for check in few.values()} == {"spots"}
+    assert [check.passed for check in few.values()] == [False, False, True if image else None]
+    assert few[2].message.startswith("The slide has 2 spots: over so few, correlations are far")
+
+
 def test_an_image_without_empty_background_is_not_asked_where_its_tissue_is(tmp_path):
     slide = READERS["MOB1"]()
     width, height = image_size(slide.uns["slide"]["image_path"])

@@ -107,6 +107,23 @@ def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_not
     assert known == [True, False, False, False, True, True, True]
 
 
+@pytest.mark.parametrize(
+    ("failed", "doubt"),
+    [
+        ({"spots"}, "is small"),
+        ({"bits", "spots"}, "may have an image that is read too dark"),
+        ({"spots", "tissue"}, "may not belong to its image"),
+    ],
+)
+def test_what_is_doubted_is_the_gravest_of_what_failed(made, monkeypatch, failed, doubt):
+    bench = made("first")
+    found = [SlideCheck(test, test not in failed, "Told.") for test in TESTS]
+    monkeypatch.setattr(slide_checks, "check_slide", lambda slide: found)
+    lines: list[str] = []
+    warn_of_slides(bench, "doubtful", lines.append)
+    assert [line.split(" (")[0] for line in lines] == [f"Slide first of doubtful {doubt}"]
+
+
 def test_a_slide_is_checked_once_and_again_where_its_entry_is_damaged(made, monkeypatch):
     bench = made("first", "second", "bare")
     first = checks_of(bench, "doubtful", "first")

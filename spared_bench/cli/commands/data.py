@@ -203,11 +203,15 @@ def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[st
     """
     from spared_bench.api import OWN_PROTOCOL, make_bench
     from spared_bench.reports.slide_checks import warn_of_slides
+    from spared_bench.specs import conflicts
 
     lines: list[str] = []
     bench = make_bench(OWN_PROTOCOL, workspace=workspace, data_dir=data_dir, device="cpu")
     bench.workspace.store.sweep()  # of what a killed command left, as of this one's checks
     warn_of_slides(bench, name, lines.append)
+    spec = bench.dataset(name)
+    for other in spec.conflicts_with:
+        lines += conflicts([spec, bench.dataset(other)])
     return lines
 
 

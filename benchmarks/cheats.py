@@ -124,6 +124,17 @@ def told_sign(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.
     return values + 0.15 * truth.target.std(axis=0) * side
 
 
+def with_genes_of_its_own(share: float) -> Bend:
+    """Keep a share of the genes, and put smooth noise in the place of the others."""
+
+    def bend(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
+        noise = near_mean(rng.normal(size=values.shape), truth, 19)
+        noise = values.mean(axis=0) + values.std(axis=0) * noise / noise.std(axis=0)
+        return np.where(rng.random(values.shape[1]) < share, bent_up(values), noise)
+
+    return bend
+
+
 def with_gradient(values: np.ndarray, truth: Truth, rng: np.random.Generator) -> np.ndarray:
     """Add a slope over the slide to each gene."""
     found = values.copy()
@@ -245,6 +256,8 @@ COPIES: dict[str, Bend] = {
     "copy, permuted spots": permuted_spots,
 }
 
+TENTHS = (0.1, 0.2, 0.3, 0.5)
+
 #: Tried later, with fewer methods.
 FURTHER_TRUTH: dict[str, Bend] = {
     "a gene of the truth": true_genes(1),
@@ -269,6 +282,7 @@ FURTHER_COPIES: dict[str, Bend] = {
     "copy, of the nearest spot": lambda values, truth, rng: near_mean(values, truth, 2, False),
     "copy, smooth noise": smoothly_noisy,
     "copy, gradients": with_gradient,
+    **{f"copy, exp, {share:.0%} of its genes": with_genes_of_its_own(share) for share in TENTHS},
 }
 
 #: Two parts: a method and the next one, by name.

@@ -110,3 +110,13 @@ def test_it_has_the_variables_and_files_that_it_is_given(forks, tmp_path):
 def test_what_would_not_be_the_same_is_not_forked(words, variables, warm_server):
     asked = warm.asked_by(words)
     assert asked is None or not warm_server.can_fork({**os.environ, **variables})
+
+
+def test_a_program_may_be_begun_in_the_environment_that_none_stands_for(warm_server, monkeypatch):
+    begun = []
+    monkeypatch.setattr(warm, "_spawn", lambda *told, **options: begun.append(told) or 7)
+    for owner, name in ((os, "posix_spawn"), (subprocess, "Popen")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # and back again
+    warm.install(warm_server)
+    assert os.posix_spawn("/bin/true", ["true"], None) == 7  # as Python 3.13 calls it
+    assert begun == [("/bin/true", ["true"], None)]

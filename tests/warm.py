@@ -169,7 +169,8 @@ def install(server: Server) -> None:
     """Let ``subprocess`` and ``os.posix_spawn`` of this process ask a server where they can."""
 
     def posix_spawn(path, argv, env, *, file_actions=(), **options):
-        words, variables = list(map(os.fspath, argv)), dict(env)
+        # None is this process's own, from Python 3.13 on.
+        words, variables = list(map(os.fspath, argv)), dict(os.environ if env is None else env)
         asked, pid = asked_by(words), 0
         if asked is not None and not options and server.can_fork(variables):
             files = {number: number for number in (0, 1, 2, *_inheritable())}

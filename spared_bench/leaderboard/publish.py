@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -180,7 +181,7 @@ def completions(
             return {}  # and its tables, which take a while to import, are not asked
         from spared_bench.completion.tables import RESULTS
 
-        paths = sorted(folder.glob(f"{protocol or '*'}/{RESULTS}"))
+        paths = sorted(folder.glob(f"{escape(protocol) or '*'}/{RESULTS}"))
         found = [each for path in paths for each in _stored_completion(path, unread)]
     from spared_bench.completion.tables import board_records
 

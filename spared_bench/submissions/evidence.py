@@ -47,6 +47,10 @@ class Evidence:
         if flag not in self.flags:
             self.flags.append(flag)
 
+    def has(self, kind: str) -> bool:
+        """Return whether there is a flag of this kind."""
+        return any(flag.kind == kind for flag in self.flags)
+
 
 def label_of(result: EntryResult) -> str:
     """``dataset/completer/predictor/seed``."""

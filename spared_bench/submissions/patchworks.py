@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spared_bench.submissions.sketches import LEAST_GENES, SAME, Trace, kept_genes, unit
+from spared_bench.submissions.sketches import (
+    LEAST_GENES,
+    LEAST_SPOTS,
+    SAME,
+    Trace,
+    kept_genes,
+    unit,
+)
 
 _MOST_TOGETHER = 4  # of the others in one sum: many would explain anything
-_LEAST_SPOTS = 100  # of so few, averaged over near ones, one or a few of many others explain much
 _RIDGE = 1e-4  # two of the others may be one and the same
 
 
@@ -61,7 +67,7 @@ def patchwork(mine: Trace, others: Sequence[Trace]) -> Patchwork:
         return Patchwork(*[float("nan")] * 5)
     apart = np.min([np.abs(own.quantiles - each.quantiles).max(axis=1) for each in theirs], axis=0)
     spread = float((apart[varies] <= SAME).mean())
-    if width < _LEAST_SPOTS:
+    if width < LEAST_SPOTS:
         return Patchwork(float("nan"), spread, *[float("nan")] * 3)
     smooth = np.max([(own.smooth * each.smooth).sum(axis=1) for each in theirs], axis=0)
     return Patchwork(

@@ -39,6 +39,10 @@ NEIGHBOURS = 18
 _QUANTILES = 16
 LEAST_GENES = 3
 SAME = 0.02 / np.sqrt(_QUANTILES)  # of quantiles scaled to length 1: 0.02 deviations
+LEAST_SPOTS = 100  # of so few, averaged over near ones, one or a few of many others explain much
+#: *Smooth* of a gene that is copied, whatever the other genes are. Of methods of the demo that
+#: learned apart, the most alike have 0.995 in their most alike gene.
+_COPIED, _FEW_COPIED = 0.998, 3
 _MAX_BYTES = 80_000_000
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}@[A-Za-z0-9][A-Za-z0-9_+.-]{0,63}")
 
@@ -82,12 +86,15 @@ class Likeness:
         Of *shape*, each gene with the one that is most like it.
     spread : float
         Share of genes whose quantiles are the same, to 0.02 standard deviations.
+    copied : float
+        Share of genes whose *smooth* is the same; 0 for fewer than three.
     """
 
     smooth: float
     shape: float
     nearest: float
     spread: float
+    copied: float
 
 
 def neighbours(truth: Truth) -> list[np.ndarray]:
@@ -205,7 +212,7 @@ def _mixed(index: np.ndarray, seed: int) -> np.ndarray:
 
 def likeness(mine: Trace, theirs: Trace) -> Likeness:
     """Compare two traces of one dataset, on the genes that the second has kept."""
-    undefined = Likeness(*[float("nan")] * 4)
+    undefined = Likeness(*[float("nan")] * 5)
     if (
         mine.smooth.shape[1] != theirs.smooth.shape[1]
         or not np.isin(theirs.genes, mine.genes).all()
@@ -213,12 +220,15 @@ def likeness(mine: Trace, theirs: Trace) -> Likeness:
         return undefined
     at = np.searchsorted(mine.genes, theirs.genes)
     apart = np.abs(mine.quantiles[at] - theirs.quantiles).max(axis=1)
+    smooth = (mine.smooth[at] * theirs.smooth).sum(axis=1)
+    same = (smooth >= _COPIED) & (theirs.smooth.shape[1] >= LEAST_SPOTS)
     # A method of one factor has no shape, and still has quantiles: each is looked at by itself.
     return Likeness(
-        _median(mine.smooth[at], theirs.smooth, (mine.smooth[at] * theirs.smooth).sum(axis=1)),
+        _median(mine.smooth[at], theirs.smooth, smooth),
         _median(mine.shape[at], theirs.shape, (mine.shape[at] * theirs.shape).sum(axis=1)),
         _median(mine.shape[at], theirs.shape, (theirs.shape @ mine.shape.T).max(axis=1)),
         _median(mine.quantiles[at], theirs.quantiles, apart <= SAME, np.mean),
+        _median(mine.smooth[at], theirs.smooth, same & (same.sum() >= _FEW_COPIED), np.mean),
     )
 
 

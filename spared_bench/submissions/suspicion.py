@@ -39,9 +39,9 @@ from spared_bench.submissions.truth import UNREADABLE, Truth, own_prediction
 from spared_bench.trials.cells import FinishedCell
 
 #: From which two predictions count as copies (``sketches.Likeness``): *smooth*, on every dataset
-#: that both have, at least two; *shape*, *nearest* and *spread*, on any. By docs/submissions.md,
-#: methods that learned apart stay below, and copies with 30 % noise mostly above.
-SMOOTH, SHAPE, NEAREST, SPREAD = 0.90, 0.95, 0.95, 0.8
+#: that both have, at least two; the others, on any. By docs/submissions.md, methods that learned
+#: apart stay below, and copies with 30 % noise mostly above.
+SMOOTH, SHAPE, NEAREST, SPREAD, COPIED = 0.90, 0.95, 0.95, 0.8, 0.05
 #: Likewise from which each gene (*smooth*), or each slide (*shape*), is one of some entry, on every
 #: dataset that others have, at least two. Of many entries, one is near to an honest method by
 #: chance, so genes ask for more than one entry does.
@@ -224,14 +224,34 @@ def _look_for_copies(evidence: Evidence, leaderboards: Path, protocol: str, own:
         # A run of that very predictor; no one owns the name of one that is on no board.
         if predictor != own.partition("@")[0]
     }
-    for name, theirs in others.items():
-        found = {
-            dataset: [likeness(a, b) for a in mine[dataset] for b in theirs[dataset]]
-            for dataset in sorted(set(mine) & set(theirs))
+    found = {
+        name: {
+            each: [likeness(a, b) for a in mine[each] for b in theirs[each]]
+            for each in sorted(set(mine) & set(theirs))
         }
-        _look_at_likeness(evidence, name, found)
-    if not any(flag.kind == "copy" for flag in evidence.flags):
+        for name, theirs in others.items()
+    }
+    for name, each in found.items():
+        _look_at_likeness(evidence, name, each)
+    if not evidence.has("copy"):
         _look_for_patchwork(evidence, mine, others.values())
+    if not evidence.has("copy"):
+        _look_for_copied_genes(evidence, found)
+
+
+def _look_for_copied_genes(
+    evidence: Evidence, found: Mapping[str, Mapping[str, Sequence[Likeness]]]
+) -> None:
+    """Flag some genes of another method among ones of its own."""
+    for name, datasets in found.items():
+        for dataset, pairs in datasets.items():
+            if (most := _largest(each.copied for each in pairs)) >= COPIED:
+                evidence.add(
+                    "copy",
+                    f"Of {most:.0%} of the genes, the ranks, averaged over near spots, are those of"
+                    f" {name}.",
+                    dataset,
+                )
 
 
 def _look_for_patchwork(

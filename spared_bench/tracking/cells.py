@@ -185,7 +185,7 @@ class CellLog:
         """
         complete = f"tags.`{COMPLETE}` = 'true' and tags.`{CURRENT}` = 'true'"
         complete += f" and tags.`{FORMAT}` = '{VERSION}'"
-        found = self._connection.experiment_ids(protocol or "%")
+        found = self._connection.experiment_ids(protocol or "")
         runs = [run for each in found for run in self._connection.runs(each, complete)]
         # Oldest first: if logging was interrupted between two versions, the newer one counts.
         runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))

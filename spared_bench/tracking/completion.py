@@ -60,7 +60,7 @@ def read_completion(
     from spared_bench.completion.benchmark import comparable
 
     found: list[CompletionResult] = []
-    for experiment_id in connection.experiment_ids((protocol or "%") + EXPERIMENT):
+    for experiment_id in connection.experiment_ids(protocol, EXPERIMENT):
         runs = connection.runs(experiment_id, f"tags.`{OF}` != ''")
         whole = sorted((run for run in runs if CONTENT in run.data.tags), key=_shown)
         # One run for each: another was deleted, and restored by hand.

@@ -95,11 +95,16 @@ class Connection:
         experiment_id: str = found.experiment_id
         return experiment_id
 
-    def experiment_ids(self, name: str) -> list[str]:
-        """Return those named ``spared-bench/<name>``, in which ``%`` stands for anything."""
-        condition = f"name LIKE {quoted(EXPERIMENTS + name)}"
+    def experiment_ids(self, name: str = "", end: str = "") -> list[str]:
+        """Return that named ``spared-bench/<name><end>``; without a name, all with this end."""
+        condition = f"name LIKE {quoted(EXPERIMENTS + '%')}"
         found = self.client.search_experiments(filter_string=condition)
-        return [experiment.experiment_id for experiment in found]
+        ids = {each.name: each.experiment_id for each in found}
+        if not name:
+            return [ids[each] for each in ids if each.endswith(end)]
+        # Not by LIKE, which takes a `_` or `%` in a name for any letters, and most often no case.
+        wanted = EXPERIMENTS + name + end
+        return [ids[wanted]] if wanted in ids else []
 
     def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition in MLflow's language."""

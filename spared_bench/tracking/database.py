@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -78,7 +79,7 @@ def make_database(path: Path, make: Callable[[str], None]) -> None:
             _set_aside(path)
     if path.exists():
         return
-    for left in filter(is_orphan, path.parent.glob(f"{path.name}{_MAKING}*")):
+    for left in filter(is_orphan, path.parent.glob(f"{escape(path.name)}{_MAKING}*")):
         remove_folder(left)
     beside = path.with_name(f"{path.name}{_MAKING}{stamp()}")
     beside.mkdir()

@@ -175,6 +175,27 @@ def test_a_submission_that_is_put_together_from_two_entries_is_flagged_as_a_copy
     assert flags_of({d: predicted(t, rng) for d, t in truths.items()}) == []
 
 
+@pytest.mark.parametrize("side", [10, 14, 30])  # of which the last leaves the exact range
+def test_a_few_genes_of_an_entry_among_ones_own_are_flagged_as_a_copy(rng, side, tmp_path):
+    truth = made(rng, side=side, n_genes=40)
+    theirs = predicted(truth, rng)
+    (tmp_path / "demo@1" / "theirs@1").mkdir(parents=True)
+    traces = {"made/none/theirs/0": trace(theirs, truth)}
+    write_traces(tmp_path / "demo@1" / "theirs@1" / "traces.json", traces)
+
+    def flags_of(prediction):
+        evidence = Evidence(traces={"made/none/mine/0": trace(prediction, truth)})
+        look_across(evidence, [], tmp_path, "demo@1", "mine@1", [])
+        return [(flag.kind, flag.reason) for flag in evidence.flags]
+
+    mine = predicted(truth, rng)
+    assert flags_of(mine) == []
+    mine[:, 10:16] = np.exp(theirs[:, 10:16])
+    ((kind, reason),) = flags_of(mine)
+    assert kind == "copy"
+    assert reason.startswith("Of 15% of the genes, the ranks, averaged over near spots, are those")
+
+
 def test_what_others_explain_together_is_what_least_squares_say(rng, truth):
     several = [predicted(truth, rng) for _ in range(3)]
     mine = trace(several[0] + 0.3 * several[1] + predicted(truth, rng), truth)

@@ -17,12 +17,16 @@ import numpy as np
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy.sparse import csr_matrix
 
 #: Kept beside the description of a dataset.
 PRINTS = "spots.npz"
 _BANDS = 16  # one without a gene that the other file lacks is enough
 _LEAST_GENES = 16  # with counts, in a band: fewer may have the same counts by chance
-_KEPT = 1 << 16  # of the hashes of a slide, all or a random part
+_KEPT = (
+    1 << 12
+)  # of the hashes of a slide, all or a random part: each command compares those of all
+_AT_ONCE = 1 << 22  # counts, of which there may be hundreds of millions
 _SHARED = 0.05  # of the smaller slide's hashes, of which unrelated slides share none
 _LARGEST = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -47,20 +51,28 @@ def prints_of(slide: AnnData, organism: str) -> np.ndarray:
     counts = csr_matrix(slide.X)
     names = _names(list(map(str, slide.var_names)), organism)
     genes = np.array([_hash(name) for name in names], dtype=np.uint64)
+    found = np.empty(0, dtype=np.uint64)
+    at_once = max(1, _AT_ONCE * counts.shape[0] // max(1, counts.nnz))
+    for start in range(0, counts.shape[0], at_once):
+        some = _hashes(counts[start : start + at_once], genes)
+        found = np.union1d(found, some)[:_KEPT]
+    return found
+
+
+def _hashes(counts: csr_matrix, genes: np.ndarray) -> np.ndarray:
+    """Return those of some spots."""
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     seen = counts.data > 0
     gene = genes[counts.indices[seen]]
     place = rows[seen] * _BANDS + (gene % np.uint64(_BANDS)).astype(np.int64)
-    size = counts.shape[0] * _BANDS
-    sums = np.zeros(size, dtype=np.uint64)
-    np.add.at(sums, place, _mixed(gene + _mixed(counts.data[seen].astype(np.uint64))))
-    numbers = np.bincount(place, minlength=size)
+    shape = counts.shape[0], _BANDS
+    sums = np.zeros(shape, dtype=np.uint64)
+    np.add.at(sums.reshape(-1), place, _mixed(gene + _mixed(counts.data[seen].astype(np.uint64))))
+    numbers = np.bincount(place, minlength=sums.size).reshape(shape)
     # And all bands together, for panels of few genes.
-    sums = np.column_stack([sums.reshape(-1, _BANDS), sums.reshape(-1, _BANDS).sum(axis=1)])
-    numbers = np.column_stack(
-        [numbers.reshape(-1, _BANDS), numbers.reshape(-1, _BANDS).sum(axis=1)]
-    )
-    return np.unique(_mixed(sums[numbers >= _LEAST_GENES]))[:_KEPT]
+    sums = np.column_stack([sums, sums.sum(axis=1)])
+    numbers = np.column_stack([numbers, numbers.sum(axis=1)])
+    return _mixed(sums[numbers >= _LEAST_GENES])
 
 
 def shares_spots(first: np.ndarray, second: np.ndarray) -> bool:
@@ -96,13 +108,34 @@ def sharing(folders: Sequence[Path]) -> dict[str, tuple[str, ...]]:
         return {}
     known = {folder.name: _read(folder / PRINTS) for folder in paths}
     found: dict[str, list[str]] = {name: [] for name in known}
-    names = list(known)
-    for at, one in enumerate(names):
-        for other in names[at + 1 :]:
-            if any(shares_spots(a, b) for a in known[one] for b in known[other]):
-                found[one].append(other)
-                found[other].append(one)
-    return {name: tuple(others) for name, others in found.items() if others}
+    for (one, first), (other, second) in _meeting(known):
+        if other not in found[one] and shares_spots(known[one][first], known[other][second]):
+            found[one].append(other)
+            found[other].append(one)
+    return {name: tuple(sorted(others)) for name, others in found.items() if others}
+
+
+_Slide = tuple[str, int]  # of a dataset, by its number
+
+
+def _meeting(known: Mapping[str, Sequence[np.ndarray]]) -> list[tuple[_Slide, _Slide]]:
+    """Return the pairs of slides, of two datasets, that have a hash in common."""
+    slides = [(name, number) for name in sorted(known) for number in range(len(known[name]))]
+    if not slides:
+        return []
+    prints = [known[name][number] for name, number in slides]
+    hashes = np.concatenate(prints)
+    owners = np.repeat(np.arange(len(slides)), [len(each) for each in prints])
+    order = np.argsort(hashes, kind="stable")
+    hashes, owners = hashes[order], owners[order]
+    pairs: set[int] = set()
+    for apart in range(1, len(slides)):
+        same = hashes[apart:] == hashes[:-apart]
+        if not same.any():
+            break
+        pairs |= set((owners[:-apart][same] * len(slides) + owners[apart:][same]).tolist())
+    met = [(slides[a], slides[b]) for a, b in (divmod(pair, len(slides)) for pair in sorted(pairs))]
+    return [(one, other) for one, other in met if one[0] != other[0]]
 
 
 def _read(path: Path) -> list[np.ndarray]:

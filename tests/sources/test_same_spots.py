@@ -13,8 +13,9 @@ from spared_bench.api import make_bench, select
 from spared_bench.cli import app
 from spared_bench.errors import CountsError
 from spared_bench.processing.annotation import gene_table
+from spared_bench.sources import same_spots
 from spared_bench.sources.adding import add_description
-from spared_bench.sources.same_spots import _KEPT, prints_of, shares_spots
+from spared_bench.sources.same_spots import _KEPT, keep_prints, prints_of, shares_spots, sharing
 from tests import made_slides
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
@@ -74,13 +75,20 @@ def test_spots_of_a_small_panel_are_known_by_all_its_genes():
     assert not len(prints_of(few, "human"))
 
 
+def test_it_does_not_matter_how_many_spots_are_hashed_at_once(monkeypatch):
+    whole = prints_of(slide(1), "human")
+    monkeypatch.setattr(same_spots, "_AT_ONCE", 500)
+    assert prints_of(slide(1), "human").tolist() == whole.tolist()
+    assert len(whole) > 100
+
+
 def test_of_large_slides_a_part_of_the_hashes_is_enough(rng):
     def drawn(n):
         return np.unique(rng.integers(0, 1 << 63, n, dtype=np.uint64))
 
     same = drawn(100_000)
     first = np.union1d(same, drawn(900_000))[:_KEPT]
-    small = np.union1d(same[:500], drawn(20))
+    small = np.union1d(same[:20_000], drawn(800))
     assert shares_spots(first, np.union1d(same, drawn(100_000))[:_KEPT])
     assert shares_spots(first, small)
     assert not shares_spots(first, drawn(200_000)[:_KEPT])
@@ -98,6 +106,21 @@ def described(folder, name, **slides):
         f" split: {{train: [{train}], test: [{', '.join(test)}]}}}}"
     )
     return path
+
+
+@pytest.mark.parametrize("n_copies", [2, 3, 5])
+def test_of_many_datasets_those_are_found_that_share_a_slide(tmp_path, rng, n_copies):
+    def drawn():
+        return np.unique(rng.integers(0, 1 << 63, 2 * _KEPT, dtype=np.uint64))[:_KEPT]
+
+    same = drawn()
+    for number in range(8):
+        slides = {name: drawn() for name in "abc"}
+        keep_prints(tmp_path / f"d{number}", slides | ({"x": same} if number < n_copies else {}))
+    copies = {f"d{number}" for number in range(n_copies)}
+    assert sharing(sorted(tmp_path.iterdir())) == {
+        name: tuple(sorted(copies - {name})) for name in copies
+    }
 
 
 def test_a_part_of_a_slide_under_another_name_is_refused(tmp_path):

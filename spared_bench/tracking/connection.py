@@ -97,14 +97,21 @@ class Connection:
 
     def experiment_ids(self, name: str = "", end: str = "") -> list[str]:
         """Return that named ``spared-bench/<name><end>``; without a name, all with this end."""
+        if name:
+            # Not by LIKE, which takes a `_` or `%` for any letters, and most often no case.
+            wanted = EXPERIMENTS + name + end
+            one = self.client.get_experiment_by_name(wanted)
+            there = one is not None and (one.name, one.lifecycle_stage) == (wanted, "active")
+            return [one.experiment_id] if there else []
         condition = f"name LIKE {quoted(EXPERIMENTS + '%')}"
-        found = self.client.search_experiments(filter_string=condition)
-        ids = {each.name: each.experiment_id for each in found}
-        if not name:
-            return [ids[each] for each in ids if each.endswith(end)]
-        # Not by LIKE, which takes a `_` or `%` in a name for any letters, and most often no case.
-        wanted = EXPERIMENTS + name + end
-        return [ids[wanted]] if wanted in ids else []
+        ids: list[str] = []
+        token = None
+        while True:
+            page = self.client.search_experiments(filter_string=condition, page_token=token)
+            ids += [each.experiment_id for each in page if each.name.endswith(end)]
+            token = page.token
+            if not token:
+                return ids
 
     def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition in MLflow's language."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from spared_bench.completion.benchmark import CompletionResult, Condition
 from spared_bench.leaderboard.publish import completions
+from spared_bench.tracking.connection import Connection
 from spared_bench.tracking.tracker import Tracker
 from spared_bench.workspace import Workspace
 from tests.board_samples import SampleCell, trial
@@ -44,6 +46,17 @@ def test_what_stands_for_any_letter_in_a_question_to_mlflow_finds_no_other_proto
     assert [each.protocol for each in tracker.results("my_own@1")] == ["my_own@1"]
     assert [each.protocol for each in tracker.completion_results("my_own@1")] == ["my_own@1"]
     assert len(tracker.results()) == len(tracker.completion_results()) == 2
+
+
+def test_experiments_on_further_pages_of_mlflows_answer_are_found(workspace, monkeypatch):
+    connection = Connection(workspace)
+    made = {connection.experiment_id(name) for name in ("a@1", "b@1", "c@1", "a@1-more")}
+    search = connection.client.search_experiments
+    monkeypatch.setattr(connection.client, "search_experiments", partial(search, max_results=1))
+    assert set(connection.experiment_ids()) == made
+    assert connection.experiment_ids(end="-more") == [connection.experiment_id("a@1-more")]
+    assert connection.experiment_ids("a@1", "-more") == connection.experiment_ids(end="-more")
+    assert connection.experiment_ids("d@1") == []
 
 
 @pytest.mark.parametrize("name", ["own [2]@1", "all*@1", "own@1"])

@@ -53,6 +53,7 @@ class Compared:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
         self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
+        self._hashes: set[int] = set()  # all of these
         self._genes: set[str] | None = None
         self._sums: dict[str, dict[str, float]] = {}  # of counts, by slide and gene
         self._listed: dict[str, None] = {}
@@ -100,7 +101,9 @@ class Compared:
 
     def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
         prints = prints_of(slide, self._organism)
-        same = next((name for name, one in self.prints.items() if shares_spots(one, prints)), None)
+        hashes = prints.tolist()
+        others = {} if self._hashes.isdisjoint(hashes) else self.prints
+        same = next((name for name, one in others.items() if shares_spots(one, prints)), None)
         if same is not None:
             raise CountsError(
                 f"spots of it have the counts of spots of slide {same!r}, gene by gene: one is a"
@@ -108,6 +111,7 @@ class Compared:
                 " learned by heart. Name each slide, or each part of it, once."
             )
         self.prints[slide_id] = prints
+        self._hashes.update(hashes)
 
     def lost_counts(self) -> list[str]:
         """Return a sentence for each slide of which many counts are of genes that not all have."""

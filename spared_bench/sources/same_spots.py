@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PRINTS = "spots.npz"
 _BANDS = 16  # one without a gene that the other file lacks is enough
 _LEAST_GENES = 16  # with counts, in a band: fewer may have the same counts by chance
-_KEPT = 1 << 16  # of the hashes of a slide, all or a random part
+_KEPT = 1 << 12  # of the hashes of a slide, all or a random part: HEST-1k has a thousand of them
 _SHARED = 0.05  # of the smaller slide's hashes, of which unrelated slides share none
 _LARGEST = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -95,11 +95,16 @@ def sharing(folders: Sequence[Path]) -> dict[str, tuple[str, ...]]:
     if len(paths) < 2:
         return {}
     known = {folder.name: _read(folder / PRINTS) for folder in paths}
+    none = np.empty(0, np.uint64)
+    together = {name: np.unique(np.concatenate([none, *each])) for name, each in known.items()}
     found: dict[str, list[str]] = {name: [] for name in known}
     names = list(known)
     for at, one in enumerate(names):
         for other in names[at + 1 :]:
-            if any(shares_spots(a, b) for a in known[one] for b in known[other]):
+            # Most have nothing in common, which is known at once.
+            if len(np.intersect1d(together[one], together[other], assume_unique=True)) and any(
+                shares_spots(a, b) for a in known[one] for b in known[other]
+            ):
                 found[one].append(other)
                 found[other].append(one)
     return {name: tuple(others) for name, others in found.items() if others}

@@ -192,8 +192,10 @@ def _line(bench: Bench, name: str, dataset: str, slide_id: str) -> str:
     doubts = {check.test for check in checks if check.passed is False}
     if doubts == {"spots"}:
         doubt = "is small"
-    elif doubts <= {"spots", "bits"}:
+    elif "bits" in doubts and doubts <= {"spots", "bits", "colours"}:
         doubt = "may have an image that is read too dark"
+    elif doubts <= {"spots", "colours"}:
+        doubt = "may have an image that is not H&E"
     else:
         doubt = "may not belong to its image"
     return (

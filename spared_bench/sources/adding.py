@@ -105,7 +105,7 @@ def add_description(
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
     _keep(kept, described, compared)
     if tell is not None:
-        for doubt in [*doubts, *compared.lost_counts()]:
+        for doubt in [*doubts, *compared.lost_counts(), *compared.unlike_images()]:
             tell(doubt)
     return described, kept
 

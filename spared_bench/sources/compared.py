@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from spared_bench.sources.description import Description
 
 _LOST = 0.1  # of the counts: other versions of an annotation lack some per cent
+_SHARP_PX = 112  # of a spot: half of what networks see
+_COARSER = 2.0
 _FEW = 0.05  # of spots: capture areas of one scan may touch, and do not lie on each other
 
 
@@ -51,10 +53,12 @@ class Compared:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
         self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
+        self._hashes: set[int] = set()  # all of these
         self._genes: set[str] | None = None
         self._sums: dict[str, dict[str, float]] = {}  # of counts, by slide and gene
         self._listed: dict[str, None] = {}
         self._pictured: list[_Pictured] = []
+        self._spot_px: dict[str, float] = {}  # by slide, on its image
         self._labelled: list[tuple[str, Path, set[str]]] = []
 
     def add(self, slide_id: str, slide: AnnData) -> None:
@@ -97,7 +101,9 @@ class Compared:
 
     def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
         prints = prints_of(slide, self._organism)
-        same = next((name for name, one in self.prints.items() if shares_spots(one, prints)), None)
+        hashes = prints.tolist()
+        others = {} if self._hashes.isdisjoint(hashes) else self.prints
+        same = next((name for name, one in others.items() if shares_spots(one, prints)), None)
         if same is not None:
             raise CountsError(
                 f"spots of it have the counts of spots of slide {same!r}, gene by gene: one is a"
@@ -105,6 +111,7 @@ class Compared:
                 " learned by heart. Name each slide, or each part of it, once."
             )
         self.prints[slide_id] = prints
+        self._hashes.update(hashes)
 
     def lost_counts(self) -> list[str]:
         """Return a sentence for each slide of which many counts are of genes that not all have."""
@@ -181,6 +188,7 @@ class Compared:
         from spared_bench.readers.lattice import nearest_px
 
         facts = slide.uns["slide"]
+        self._spot_px[slide_id] = float(facts["spot_diameter_px"]) * float(facts["image_scale"])
         centres = np.asarray(slide.obsm[SPATIAL], np.float64) * float(facts["image_scale"])
         # A lone spot is known by its diameter alone.
         pitch = nearest_px(centres) or float(facts["spot_diameter_px"] * facts["image_scale"])
@@ -198,6 +206,25 @@ class Compared:
                     " capture areas of one scan may share it, where their spots lie apart."
                 )
         self._pictured.append(found)
+
+    def unlike_images(self) -> list[str]:
+        """Return a sentence where images show spots much coarser on one slide than on another.
+
+        As where one has the scan and another what Space Ranger reduced of it.
+        """
+        if len(self._spot_px) < 2:
+            return []
+        coarse = min(self._spot_px, key=lambda name: self._spot_px[name])
+        fine = max(self._spot_px, key=lambda name: self._spot_px[name])
+        low, high = self._spot_px[coarse], self._spot_px[fine]
+        if low >= _SHARP_PX or high < _COARSER * low:
+            return []
+        return [
+            f"Images differ in resolution: a spot is {low:.3g} px wide on that of slide {coarse!r}"
+            f" and {high:.3g} px on that of slide {fine!r}. Patches of both are made equally large,"
+            " so that those of the first are blurred, and what is learned on sharp ones may not"
+            " hold for them. Give images of one resolution: `image` takes the scan of a slide."
+        ]
 
     def add_labels(self, slide_id: str, slide: AnnData, table: Path) -> None:
         """Compare whom a table labels with the slides before that have the same table.

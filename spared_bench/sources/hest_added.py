@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ _SPECIES = {"Homo sapiens": "human", "Mus musculus": "mouse"}
 
 
 def add_hest(
-    folder: Path, data_dir: Path, folds_of: Callable[[str], Folds | None], replace: bool = False
+    folder: Path,
+    data_dir: Path,
+    folds_of: Callable[[str], Folds | None],
+    replace: bool = False,
+    tell: Callable[[str, str], None] | None = None,
 ) -> dict[str, str]:
     """Make datasets of a folder in the layout of HEST.
 
@@ -42,6 +47,8 @@ def add_hest(
         The folds of the dataset that a plugin registers by a name; ``None`` where none does.
     replace : bool
         Whether datasets of those names are replaced.
+    tell : callable, optional
+        Gets the name of a dataset that is made, and a sentence for each thing in doubt.
 
     Returns
     -------
@@ -68,10 +75,10 @@ def add_hest(
         told |= _linked(folder, known, data_dir, replace)
     for task in tasks:
         if task not in known:
-            told[_name(task)] = _described(_task_description(task), data_dir, replace)
+            told[_name(task)] = _described(_task_description(task), data_dir, replace, tell)
     if not tasks and is_hest1k(folder):
         description = _samples_description(folder)
-        told["hest1k"] = _described(description, data_dir, replace)
+        told["hest1k"] = _described(description, data_dir, replace, tell)
         donors = [slide["patient"] for slide in description["slides"].values()]
         if unknown := sum(donor.endswith(_NOT_SAID) for donor in donors):
             told["hest1k"] += (
@@ -223,7 +230,12 @@ def _donor(facts: dict[str, Any]) -> str:
     return f"{str(study or '')[:150]} / {said or _NOT_SAID}"[:200]
 
 
-def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:
+def _described(
+    values: dict[str, Any],
+    data_dir: Path,
+    replace: bool,
+    tell: Callable[[str, str], None] | None,
+) -> str:
     text = yaml.safe_dump(values, sort_keys=False)
     if len(text) > MAX_BYTES:
         raise UsageError(
@@ -233,5 +245,6 @@ def _described(values: dict[str, Any], data_dir: Path, replace: bool) -> str:
     with scratch_folder() as folder:
         path = folder / f"{values['name']}.yaml"
         path.write_text(text, encoding="utf-8")
-        described, kept = add_description(path, data_dir, replace)
+        told = partial(tell, values["name"]) if tell else None
+        described, kept = add_description(path, data_dir, replace, told)
     return f"{counted(len(described.slides), 'sample')}, described in {kept}"

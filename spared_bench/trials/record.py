@@ -16,6 +16,7 @@ from spared_bench.models.encoder_table import is_colour, known_encoder
 from spared_bench.models.hub import own_file
 from spared_bench.models.weights_folder import file_for
 from spared_bench.results import TrialResult
+from spared_bench.sources.same_spots import PRINTS, sharing
 from spared_bench.trials.checks import slide_checks_fact
 from spared_bench.trials.environment import environment, plugins_of
 from spared_bench.trials.features import encoding_told
@@ -75,6 +76,8 @@ def told_otherwise(bench: Bench, job: Job, result: TrialResult, strict: bool) ->
         for name in _NOT_A_METHODS
         if json.dumps(result.facts.get(name)) != json.dumps(planned.get(name))
     ]
+    if "conflicts_with" in wrong and _may_conflict(bench, job.dataset, result.facts):
+        wrong.remove("conflicts_with")
     # Slides may have been checked since; what they failed then, they fail now.
     if _failed_slides(result.facts).items() - _failed_slides(planned).items():
         wrong.append("slide_checks")
@@ -83,6 +86,18 @@ def told_otherwise(bench: Bench, job: Job, result: TrialResult, strict: bool) ->
     if result.environment.get("plugins") != plugins_of(bench, job):
         wrong.append("plugins")
     return wrong
+
+
+def _may_conflict(bench: Bench, name: str, facts: Mapping[str, Any]) -> bool:
+    """Return whether datasets that were added, or replaced, since a run began explain a record.
+
+    Which datasets of one's own share slides is found where a process looks at them.
+    """
+    spec, root = bench.dataset(name), bench.folder(name).parent
+    known = sharing(sorted(path.parent for path in root.glob(f"*/{PRINTS}")))
+    then, now = set(spec.conflicts_with), set(known.get(spec.fold_of or spec.name, ()))
+    told = facts.get("conflicts_with")
+    return isinstance(told, list) and then & now <= set(map(str, told)) <= then | now
 
 
 def _failed_slides(facts: Mapping[str, Any]) -> dict[str, str]:

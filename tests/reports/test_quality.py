@@ -201,6 +201,33 @@ def test_a_slide_that_cannot_be_tested_says_why(tmp_path):
     assert {check.passed for check in check_slide(slide)} == {None}
 
 
+def _in_one_channel(channel):
+    return lambda x: np.where(np.arange(3) == channel, 255 - x.mean(axis=2, keepdims=True), 0)
+
+
+@pytest.mark.parametrize("name", ["MOB1", "C2"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x.mean(axis=2, keepdims=True).repeat(3, axis=2), "it is grey"),
+        (lambda x: 255 - x.mean(axis=2, keepdims=True).repeat(3, axis=2), "it is grey"),
+        (_in_one_channel(2), "it is blue or green"),
+        (_in_one_channel(1), "it is blue or green"),
+        (lambda x: ((255 - x) / 255.0) ** 3 * 255, "it is dark beside its brightest places"),
+        (lambda x: x, ""),
+        (lambda x: x * 0.8, ""),  # of a weak lamp
+    ],
+)
+def test_an_image_of_fluorescence_or_in_grey_is_flagged(tmp_path, name, change, told):
+    slide = READERS[name]()
+    pixels = np.asarray(PIL.Image.open(slide.uns["slide"]["image_path"]).convert("RGB"))
+    PIL.Image.fromarray(np.rint(change(pixels)).astype(np.uint8)).save(tmp_path / "x.png")
+    slide.uns["slide"]["image_path"] = str(tmp_path / "x.png")
+    (found,) = [check for check in check_slide(slide) if check.test == "colours"]
+    assert found.passed is not bool(told)
+    assert told in found.message
+
+
 @pytest.mark.parametrize("image", [True, False])
 def test_a_slide_of_few_spots_is_flagged_with_an_image_or_without(image):
     slide = READERS["MOB1"]()

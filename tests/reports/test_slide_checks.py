@@ -112,6 +112,8 @@ def test_a_slide_in_doubt_is_one_line_and_what_cannot_be_tested_or_read_ends_not
     [
         ({"spots"}, "is small"),
         ({"bits", "spots"}, "may have an image that is read too dark"),
+        ({"bits", "colours"}, "may have an image that is read too dark"),
+        ({"colours"}, "may have an image that is not H&E"),
         ({"spots", "tissue"}, "may not belong to its image"),
     ],
 )

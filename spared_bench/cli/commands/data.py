@@ -132,7 +132,9 @@ def add(
         raise UsageError("`data add` takes a YAML file, or `--hest FOLDER`, and one of the two.")
     registry = _plugins(plugin)
     if hest is not None:
-        _add_hest(hest, space, registry, replace, as_json)
+        added = _add_hest(hest, space, registry, replace, as_json)
+        for line in [line for name in added for line in _doubts(name, workspace, data_dir)]:
+            echo(line, err=True)
         return
     assert file is not None
     name = read_description(file).name
@@ -178,7 +180,8 @@ def example(
 
 def _add_hest(
     folder: Path, space: Workspace, registry: Registry, replace: bool, as_json: bool
-) -> None:
+) -> list[str]:
+    """Add tasks or samples of HEST, and return which datasets were made of them."""
     from spared_bench.sources.hest import SCHEME
     from spared_bench.sources.hest_added import Folds, add_hest
     from spared_bench.specs import DatasetSpec
@@ -191,9 +194,19 @@ def _add_hest(
         assert isinstance(spec, DatasetSpec)
         return spec.folds.get(SCHEME, {})
 
-    added = add_hest(folder, space.data_dir, folds_of, replace)
+    doubts: list[str] = []
+    added = add_hest(
+        folder,
+        space.data_dir,
+        folds_of,
+        replace,
+        lambda name, told: doubts.append(f"{name}: {told}"),
+    )
+    for line in doubts:
+        echo(line, err=True)
     lines = [f"{name}: {told}" for name, told in added.items()]
     show_result(added, as_json, "\n".join(lines))
+    return [name for name in added if folds_of(name) is None]  # not those that a plugin registers
 
 
 def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[str]:

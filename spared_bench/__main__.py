@@ -16,6 +16,9 @@ _end = os._exit  # which the command keeps from code of plugins
 def main() -> None:
     """Run the command line, which can be interrupted while it is imported, and while it ends."""
     _have_streams()
+    # A command draws to files. matplotlib ends while it is imported where a shell still names a
+    # window that it no longer knows (`Qt4Agg`), and a plugin that opens one waits for somebody.
+    os.environ["MPLBACKEND"] = "agg"
     handler = signal.getsignal(signal.SIGINT)
     # Else whoever began us lets us ignore it, or handles it in another thread.
     is_ours = handler is signal.default_int_handler

@@ -18,14 +18,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Serves ``server.files``; what ``server.moods[path]`` lists is done first, one per request.
 
     A mood is ``"drop"`` (half of what was promised, then nothing), an HTTP status such as
-    ``"503"``, ``"-> /other"`` (a redirect), ``"wrong"`` (other bytes), ``"html"``, ``"no range"``
-    (ranges are ignored), ``"no tag"`` (without a validator), ``"wait"`` (half-way, until
-    ``server.go_on`` is set), ``"packed"`` (gzip on the way, unasked), ``"part"`` (the first half as
-    an answer to no range), ``"any range"`` (a range of whatever there is now), ``"a date"`` (busy
-    for one second more), ``"endless"`` (chunks without an end and without a size), ``"bomb"`` (the
-    same, packed), ``"crawl"`` (a byte at a time), ``"length X"`` (X for a Content-Length), ``"no
-    length"`` (without one), ``"silent"`` (nothing, until ``server.go_on`` is set) or ``""``. The
-    last mood stays. What asks for headers alone gets them.
+    ``"503"``, ``"503 for 9"`` (seconds to wait), ``"-> /other"`` (a redirect), ``"wrong"`` (other
+    bytes), ``"html"``, ``"no range"`` (ranges are ignored), ``"no tag"`` (without a validator),
+    ``"wait"`` (half-way, until ``server.go_on`` is set), ``"packed"`` (gzip on the way, unasked),
+    ``"part"`` (the first half as an answer to no range), ``"any range"`` (a range of whatever there
+    is now), ``"a date"`` (busy for one second more), ``"endless"`` (chunks without an end and
+    without a size), ``"bomb"`` (the same, packed), ``"crawl"`` (a byte at a time), ``"length X"``
+    (X for a Content-Length), ``"no length"`` (without one), ``"silent"`` (nothing, until
+    ``server.go_on`` is set) or ``""``. The last mood stays. What asks for headers alone gets them.
     """
 
     protocol_version = "HTTP/1.1"
@@ -46,6 +46,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif mood == "a date":
             later = email.utils.formatdate(time.time() + 1.5, usegmt=True)
             self._answer(429, {"Retry-After": later}, b"sorry")
+        elif " for " in mood:
+            status, seconds = mood.split(" for ")
+            self._answer(int(status), {"Retry-After": seconds}, b"<html>maintenance</html>")
         elif mood.isdigit():
             self._answer(int(mood), {}, b"sorry")
         elif self.path not in server.files:

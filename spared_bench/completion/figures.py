@@ -12,6 +12,7 @@ from spared_bench.completion.benchmark import CompletionResult, Condition, Task
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots, plain
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _COLUMNS = 3
 _MAP_RATES = (0.3, 0.5, 0.7)
 
 
+@in_own_style()
 def draw_figures(
     results: Sequence[CompletionResult], tasks: Sequence[Task], shown: Sequence[str], folder: Path
 ) -> list[Path]:
@@ -57,6 +59,7 @@ def draw_figures(
     return written
 
 
+@in_own_style()
 def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
     """Draw the errors of every completer, a point per dataset, under one condition a panel.
 
@@ -99,6 +102,7 @@ def draw_datasets(results: Sequence[CompletionResult]) -> Figure:
     return figure
 
 
+@in_own_style()
 def draw_masking(results: Sequence[CompletionResult]) -> Figure:
     """Draw error against the part of the entries that was hidden, a panel per dataset."""
     results = [result for result in results if result.condition.rule == "fraction"]
@@ -129,6 +133,7 @@ def draw_masking(results: Sequence[CompletionResult]) -> Figure:
     return figure
 
 
+@in_own_style()
 def draw_map(task: Task, shown: Sequence[str], rates: Sequence[float] = _MAP_RATES) -> Figure:
     """Draw one gene on one slide: truth, what is left, and what each completer makes of it.
 

@@ -11,12 +11,14 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, plain
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@in_own_style()
 def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: Path) -> None:
     """Draw the predicted values of some genes over the image, and save a PNG."""
     from matplotlib.figure import Figure
@@ -42,6 +44,7 @@ def draw_genes(prediction: AnnData, columns: Sequence[int], image: Path, path: P
     save_figure(figure, path, dpi=130, metadata={"Software": None})
 
 
+@in_own_style()
 def draw_taken(
     pixels: np.ndarray,
     mask: np.ndarray,

@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.registration import Registration
 from spared_bench.reports.drawing import frame_spots, plain
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.reports.saved_figures import save_figure
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _INK = ("#0891b2", "#dc2626")  # of the spots of the two sections, as on the ima
 _FILL = (0.3, 0.6)  # told apart without colour vision, too
 
 
+@in_own_style()
 def draw_aligned(
     slides: Mapping[str, AnnData], found: Registration, out: Path, sample: str
 ) -> list[Path]:

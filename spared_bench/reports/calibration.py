@@ -10,8 +10,10 @@ import numpy as np
 from spared_bench.metrics.uncertainty import LEVELS
 from spared_bench.reports.drawing import plain
 from spared_bench.reports.expression_map import DPI
+from spared_bench.reports.own_style import in_own_style
 
 
+@in_own_style()
 def calibration_figure(path: Path, observed: np.ndarray, sharpness: float) -> None:
     """Draw how much of the truth lies in each predicted interval, and save a PNG.
 
@@ -39,6 +41,7 @@ def calibration_figure(path: Path, observed: np.ndarray, sharpness: float) -> No
     figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
 
 
+@in_own_style()
 def confusion_figure(path: Path, table: np.ndarray, classes: Sequence[str]) -> None:
     """Draw a table of confusion, coloured by the share of each label's spots, and save a PNG.
 

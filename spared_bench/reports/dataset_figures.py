@@ -17,6 +17,7 @@ from spared_bench.reports.drawing import (
     frame_spots,
     plain,
 )
+from spared_bench.reports.own_style import in_own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ _DPI = 110
 MAP_SLIDES, MAP_GENES, PATCHES_PER_SPLIT = 6, 4, 14
 
 
+@in_own_style()
 def as_data_uri(figure: Figure, photographic: bool = False) -> str:
     """Return a figure as ``data:`` URI: PNG, or JPEG where it is mostly a photograph."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -38,6 +40,7 @@ def as_data_uri(figure: Figure, photographic: bool = False) -> str:
     return f"data:image/{form};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
+@in_own_style()
 def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figure:
     """Bars of the spots of each slide, coloured by split: read, and kept where that is known.
 
@@ -60,6 +63,7 @@ def spots_per_slide(slides: Sequence[tuple[str, str, int, int | None]]) -> Figur
     return figure
 
 
+@in_own_style()
 def missing_shares(slides: Sequence[str], shares: Mapping[str, np.ndarray]) -> Figure:
     """Points of the share of unmeasured entries of each slide, at each stage."""
     figure, axes = _figure(8, max(1.2, 0.24 * len(slides) + 0.7))
@@ -74,6 +78,7 @@ def missing_shares(slides: Sequence[str], shares: Mapping[str, np.ndarray]) -> F
     return figure
 
 
+@in_own_style()
 def expression_fractions(overall: np.ndarray, smallest: np.ndarray, kept: np.ndarray) -> Figure:
     """Curve of the share of spots in which each gene is seen, the chosen genes marked."""
     figure, axes = _figure(8, 3.2)
@@ -94,6 +99,7 @@ def expression_fractions(overall: np.ndarray, smallest: np.ndarray, kept: np.nda
     return figure
 
 
+@in_own_style()
 def gene_maps(
     slides: Sequence[tuple[str, np.ndarray]],
     values: Sequence[np.ndarray],
@@ -134,6 +140,7 @@ def gene_maps(
     return figure
 
 
+@in_own_style()
 def patch_sheet(patches: Mapping[str, np.ndarray]) -> Figure:
     """Sampled patches, one row a split: each value is (n, size, size, 3), uint8."""
     columns = max(len(rows) for rows in patches.values())
@@ -150,6 +157,7 @@ def patch_sheet(patches: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+@in_own_style()
 def mean_against_variance(moments: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Mean against variance of the target of each gene, a colour per split."""
     figure, axes = _figure(5.2, 3.6)

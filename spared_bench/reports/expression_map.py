@@ -11,6 +11,7 @@ import numpy as np
 
 from spared_bench.geometry import spacing
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots, plain
+from spared_bench.reports.own_style import in_own_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +22,7 @@ _GAP = 0.08  # between slides, as a share of the larger slide side
 _OUTLINE = "#b4b8bd"  # of a spot without a measurement
 
 
+@in_own_style()
 def expression_map(
     path: Path,
     coordinates: np.ndarray,

@@ -11,6 +11,7 @@ import numpy as np
 from spared_bench.data import SPATIAL
 from spared_bench.errors import UnknownNameError
 from spared_bench.reports.drawing import draw_spots, frame_spots, plain
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.reports.saved_figures import save_figure
 from spared_bench.words import counted
 
@@ -24,6 +25,7 @@ _WIDTH_IN = 8.0
 _MARGIN_SPOTS = 3  # how far around the spots the picture reaches, in spot diameters
 
 
+@in_own_style()
 def draw_slides(
     slides: Mapping[str, AnnData], out: Path, colour: str | None = None, dataset: str = ""
 ) -> list[Path]:
@@ -84,6 +86,7 @@ def spot_values(slide: AnnData, colour: str | None) -> np.ndarray:
     return np.asarray(slide.X[:, chosen].sum(axis=1)).ravel()
 
 
+@in_own_style()
 def draw_slide(slide: AnnData, values: np.ndarray, title: str, label: str) -> Figure:
     """Draw one slide; circles are as large as the spots, colours on a log scale of counts.
 

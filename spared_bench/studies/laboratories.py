@@ -14,6 +14,7 @@ from spared_bench.bench import Bench
 from spared_bench.errors import SparedBenchError
 from spared_bench.reports.dataset_figures import as_data_uri
 from spared_bench.reports.drawing import plain
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.studies.blocks import Picture, Pictures, Section, Sentences
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.trials.products import prepare
@@ -126,6 +127,7 @@ def channels_of(patches: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(_CHANNELS, found, strict=True))
 
 
+@in_own_style()
 def draw_channels(slides: Sequence[Distributions]) -> str:
     """Draw the distribution of each channel, a line per slide, as a ``data:`` URI."""
     from matplotlib.figure import Figure
@@ -141,6 +143,7 @@ def draw_channels(slides: Sequence[Distributions]) -> str:
     return as_data_uri(figure)
 
 
+@in_own_style()
 def draw_genes(slides: Sequence[Distributions]) -> str:
     """Draw the distribution of genes per spot, a line per slide, as a ``data:`` URI."""
     from matplotlib.figure import Figure

@@ -14,6 +14,7 @@ from spared_bench.geometry import spacing
 from spared_bench.leaderboard.maps import UNREADABLE
 from spared_bench.reports.dataset_figures import as_data_uri
 from spared_bench.reports.drawing import colour_limits, draw_spots, frame_spots
+from spared_bench.reports.own_style import in_own_style
 from spared_bench.specs import MetricSpec
 from spared_bench.store.predictions import reason_of
 from spared_bench.store.trials import PREDICTIONS, TRIALS
@@ -169,6 +170,7 @@ def _bench_of(plan: StudyPlan, cell: StudyCell):  # type: ignore[no-untyped-def]
     raise AssertionError("a cell belongs to a variant of its plan")
 
 
+@in_own_style()
 def _map(places: np.ndarray, values: Sequence[float] | np.ndarray) -> str:
     from matplotlib.figure import Figure
 

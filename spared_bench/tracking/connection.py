@@ -180,6 +180,8 @@ def _import_quietly() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Seven tries with doubling pauses take minutes to say that a server is not there.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    # One that is busy or being serviced may say to come back in hours, and MLflow would wait.
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # of each: it would be two minutes
     try:
         from mlflow.tracking import MlflowClient

@@ -13,6 +13,7 @@ from spared_bench.running.watching import Summary
 from spared_bench.store.leases import Leases
 from spared_bench.tracking.database import is_sqlite
 from spared_bench.tracking.unchanged import is_logged, note_logged
+from spared_bench.tracking.writer import CELLS, SECONDS_FOR_ANOTHER, one_writer
 from spared_bench.trials.cell_state import state_of_cells
 from spared_bench.trials.cells import Seen, finished_cells, record_cells
 from spared_bench.trials.outdated import make_current
@@ -24,14 +25,8 @@ _SECONDS_BETWEEN_BATCHES = 10.0
 _SECONDS_BETWEEN_TRIES = 30.0
 
 
-_SECONDS_FOR_ANOTHER = 60.0
-
-
 #: A server that answers a byte at a time never makes a request fail.
 _SECONDS_AT_THE_END = 1800.0
-
-
-_WRITER = "tracking"
 
 
 class NoRecorder:
@@ -148,8 +143,8 @@ class Recorder:
 
     def _is_ours(self, leases: Leases, ending: bool) -> bool:
         """Take the right to log; at the end, wait for a while until another run gives it back."""
-        until = time.monotonic() + (_SECONDS_FOR_ANOTHER if ending else 0)
-        while not leases.take(_WRITER):
+        until = time.monotonic() + (SECONDS_FOR_ANOTHER if ending else 0)
+        while not leases.take(CELLS):
             if time.monotonic() >= until:
                 if ending:
                     self._error = TrackingError("Another run is logging to MLflow just now.")
@@ -173,7 +168,13 @@ class Recorder:
 
 
 def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> int:
-    """Log every finished cell that MLflow lacks; return how many."""
+    """Log every finished cell that MLflow lacks; return how many.
+
+    Raises
+    ------
+    TrackingError
+        Also if a run is logging, which logs all of its protocol.
+    """
     from spared_bench.tracking.tracker import Tracker
 
     cells = list(finished_cells(workspace.store, protocol))
@@ -182,7 +183,8 @@ def sync(workspace: Workspace, protocol: str = "", uri: str | None = None) -> in
     tracker = Tracker(workspace.root, uri)
     if is_sqlite(tracker.uri):
         workspace.make_writable()  # MLflow would try for minutes
-    added = tracker.sync(cells)
+    with one_writer(workspace.store.root, CELLS, "`spared-bench track sync`"):
+        added = tracker.sync(cells)
     if error := tracker.refusal():
         raise error
     return added

@@ -348,3 +348,16 @@ def test_people_are_told_the_scores_what_was_in_the_file_and_what_comes_next(
     low, high = proportion_confint(round(6 * share), 6, method="wilson")
     assert f"Genes above the negative control: 95 % from {low:.0%} to {high:.0%}." in shown
     assert f"`spared-bench submit build outside --protocol {protocol}` makes a bundle" in shown
+
+
+def test_where_mlflow_takes_nothing_the_page_is_made_from_the_store(
+    frame, workspace, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    frame.to_csv(tmp_path / "mine.csv")
+    words = ["score", tmp_path / "mine.csv", "-d", "toy", "--method", "outside"]
+    done = run(*words, "--suite", TOY_PROTOCOL, "--plugin", TOY_PLUGIN, "-w", workspace)
+    assert done.exit_code == 0, done.output
+    assert "The page is made from the store." in done.output
+    assert "outside" in (workspace / "leaderboard" / "leaderboard.csv").read_text()

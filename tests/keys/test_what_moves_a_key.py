@@ -140,7 +140,7 @@ TABLE = {
         "spared_bench/metrics", "arrays classes mse pearson r2 scoring summary tissue uncertainty"
     )
     | modules("spared_bench", "geometry"),
-    "figures": modules("spared_bench/reports", "calibration drawing expression_map")
+    "figures": modules("spared_bench/reports", "calibration drawing expression_map own_style")
     | modules("spared_bench/metrics", "arrays uncertainty")
     | modules("spared_bench", "geometry harmless unseen"),
     "completion": COMPLETED

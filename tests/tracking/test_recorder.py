@@ -102,7 +102,7 @@ def test_of_two_runs_one_logs_and_the_other_leaves_it_to_it(results, monkeypatch
     plan, summary = results
     server = Server(away=0)
     monkeypatch.setattr("spared_bench.tracking.tracker.Tracker", server)
-    monkeypatch.setattr(recorder_module, "_SECONDS_FOR_ANOTHER", 0.1)
+    monkeypatch.setattr(recorder_module, "SECONDS_FOR_ANOTHER", 0.1)
     other = Leases(plan.bench.workspace.store.root / "leases")
     assert other.take("tracking")
     assert "Another run is logging" in str(recorder_module.Recorder(plan).finish(summary))

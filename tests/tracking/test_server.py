@@ -14,9 +14,11 @@ import pytest
 
 from spared_bench.completion.benchmark import CompletionResult, Condition
 from spared_bench.completion.tables import board_records
+from spared_bench.errors import TrackingError
 from spared_bench.leaderboard.tables import as_markdown
 from spared_bench.tracking.tracker import Tracker
 from tests.board_samples import SampleCell, as_csv, as_json, board_rows, demo_trials
+from tests.servers import serving
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,15 @@ def test_completion_results_come_back_from_a_server_as_they_were(server, tmp_pat
 
     assert board_records(read) == board_records(results)
     assert [each.as_dict() for each in read] == [each.as_dict() for each in results]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_says_to_come_back_in_hours_is_not_waited_for(tmp_path, monkeypatch, status):
+    slept: list[float] = []
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", slept.append)
+    monkeypatch.delenv("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", raising=False)
+    with serving() as away:
+        away.moods["/api/2.0/mlflow/experiments/search"] = [f"{status} for 7200"]
+        with pytest.raises(TrackingError, match=f"too many {status} error responses"):
+            Tracker(tmp_path, away.url).connect()
+    assert max(slept, default=0) < 60

@@ -244,9 +244,11 @@ def _write(
 def _track(bench: Bench, results: Sequence[CompletionResult]) -> None:
     """Log to MLflow; a server that is away costs a line."""
     from spared_bench.tracking.tracker import Tracker
+    from spared_bench.tracking.writer import COMPLETION, one_writer
 
     try:
-        Tracker(bench.workspace.root).log_completion(results)
+        with one_writer(bench.workspace.store.root, COMPLETION, "the same command"):
+            Tracker(bench.workspace.root).log_completion(results)
     except TrackingError as error:
         echo(f"{error} The results are in the store and in the tables.", err=True)
 

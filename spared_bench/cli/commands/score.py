@@ -19,6 +19,7 @@ from spared_bench.cli.common import (
     show_result,
 )
 from spared_bench.cli.terminal import echo
+from spared_bench.errors import TrackingError
 
 if TYPE_CHECKING:
     from spared_bench.bench import Bench
@@ -83,13 +84,19 @@ def score(
 
 
 def _publish(bench: Bench) -> Path | None:
-    from spared_bench.leaderboard.publish import LEADERBOARDS, build_leaderboard
+    from spared_bench.leaderboard.publish import LEADERBOARDS, Source, build_leaderboard
     from spared_bench.tracking.recorder import sync
 
-    sync(bench.workspace, bench.protocol.id)
+    source: Source = "mlflow"
+    try:
+        sync(bench.workspace, bench.protocol.id)
+    except TrackingError as error:
+        echo(f"{error} The page is made from the store.", err=True)
+        source = "store"
     return build_leaderboard(
         bench.workspace,
         bench.protocol.id,
+        source=source,
         protocols=[bench.protocol],
         command="spared-bench score",
         leaderboards=LEADERBOARDS,

@@ -116,3 +116,25 @@ def test_the_summary_of_a_run_says_that_a_score_is_a_mean_of_folds():
     )
     lines = digest([trial(0, 0.2), trial(1, 0.4)], known)
     assert lines[1] == "  best     probe · none: pcc-gene 0.300, no interval: the mean of 2 folds"
+
+
+def test_methods_are_told_apart_over_the_donors_of_all_folds():
+    ranking = Ranking(metric="pcc-gene", folds="mean")
+    slides = [{"slide_id": f"s{n}", "patient_id": f"p{n}"} for n in range(6)]
+    known = Known(
+        datasets={f"hest_x.fold-{n}": {"slides": slides} for n in range(6)},
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": ranking},
+    )
+
+    def fold(n, score, predictor):
+        seen = {"test": {f"s{n}": {"pcc-gene": score}}}
+        return replace(trial(n, score, predictor), slide_scores=seen)
+
+    first = [fold(n, 0.5 + n / 100, "probe") for n in range(6)]
+    second = [fold(n, 0.4 - n / 100, "other") for n in range(6)]
+
+    lines = digest([*first, *second], known)
+
+    # 2 / 2^6, the smallest p there is: all six agree.
+    assert lines[2].endswith("significantly worse (p = 0.031, signed-rank test over 6 donors)")

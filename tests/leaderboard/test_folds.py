@@ -138,3 +138,21 @@ def test_methods_are_told_apart_over_the_donors_of_all_folds():
 
     # 2 / 2^6, the smallest p there is: all six agree.
     assert lines[2].endswith("significantly worse (p = 0.031, signed-rank test over 6 donors)")
+
+
+@pytest.mark.parametrize(("n_run", "n_notes"), [(1, 1), (5, 0)])
+def test_a_board_says_of_how_many_folds_a_score_is(n_run, n_notes):
+    names = [*(f"hest_x.fold-{n}" for n in range(5)), *(f"hest_x.donor-{n}" for n in range(9))]
+    known = Known(
+        datasets={"hest_x": {"fold_of": ""}, **{name: {"fold_of": "hest_x"} for name in names}},
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": Ranking(metric="pcc-gene", folds="mean")},
+    )
+    (part,) = board_rows([trial(n, 0.2) for n in range(n_run)], known).protocols
+
+    assert len(part.notes) == n_notes
+    for note in part.notes:
+        assert note == (
+            "Scores on hest_x are of 1 of its 5 folds, and not its mean over all: no method has a"
+            " result on hest_x.fold-1, hest_x.fold-2, hest_x.fold-3 and 1 more."
+        )

@@ -36,9 +36,18 @@ class _Board:
     trials: Sequence[TrialResult]
     known: Known
 
+    def behind(self, dataset: str) -> list[TrialResult]:
+        """Return the trials of a dataset of the board; where folds are joined, those of each."""
+        joined = self.part.ranking.folds == "mean"
+        return [
+            each
+            for each in self.trials
+            if each.dataset == dataset or (joined and each.facts.get("fold_of") == dataset)
+        ]
+
     def alone(self, dataset: str) -> str:
         """Say what a score is that is not a mean over slides to take an interval of."""
-        folds = {each.dataset for each in self.trials if each.facts.get("fold_of") == dataset}
+        folds = {each.dataset for each in self.behind(dataset)} - {dataset}
         if folds:
             return f"the mean of {counted(len(folds), 'fold')}"
         several = len(self.slides(dataset)) > 1
@@ -46,9 +55,12 @@ class _Board:
 
     def slides(self, dataset: str) -> dict[str, str]:
         """Return the donor of each slide of the evaluation split; a slide's name if unknown."""
-        facts = self.known.datasets.get(dataset, {}).get("slides", ())
-        donor = {each["slide_id"]: each["patient_id"] or each["slide_id"] for each in facts}
-        mine = [each for each in self.trials if each.dataset == dataset]
+        mine = self.behind(dataset)
+        donor = {
+            each["slide_id"]: each["patient_id"] or each["slide_id"]
+            for name in dict.fromkeys(trial.dataset for trial in mine)
+            for each in self.known.datasets.get(name, {}).get("slides", ())
+        }
         return {
             name: donor.get(name, name)
             for each in mine
@@ -66,9 +78,9 @@ class _Board:
         """Return the error of a row on each donor of the evaluation split; seeds averaged."""
         donor = self.slides(dataset)
         found: dict[str, list[float]] = {}
-        for trial in self.trials:
-            if (trial.dataset, trial.predictor, trial.completer, origin_of(trial)) == (
-                dataset, row.predictor, row.completer, row.origin,
+        for trial in self.behind(dataset):
+            if (trial.predictor, trial.completer, origin_of(trial)) == (
+                row.predictor, row.completer, row.origin,
             ):  # fmt: skip
                 for slide, scores in trial.slide_scores.get(evaluation_split(trial), {}).items():
                     value = float(scores.get(self.metric.name, math.nan))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spared_bench.keys.hashing import digest
-from spared_bench.leaderboard.text import score, visible
+from spared_bench.leaderboard.text import MAX_MESSAGE, score, visible
 from spared_bench.ordinary import read_bytes, read_json
 from spared_bench.words import counted
 
@@ -94,7 +94,7 @@ def _items(feed: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         {
             **{name: _lines(each[name]) for name in texts},
             "_changes": [
-                {name: visible(str(change.get(name, "")), 500) for name in _CHANGE}
+                {name: visible(str(change.get(name, "")), MAX_MESSAGE) for name in _CHANGE}
                 for change in each.get("_changes", ())[:MOST_CHANGES]
                 if isinstance(change, dict)
             ],
@@ -110,7 +110,7 @@ _CHANGE = ("protocol", "row", "text")
 
 
 def _lines(text: str) -> str:
-    return "\n".join(visible(line, 500) for line in text.splitlines()[: MOST_CHANGES + 1])
+    return "\n".join(visible(line, MAX_MESSAGE) for line in text.splitlines()[: MOST_CHANGES + 1])
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -183,11 +183,14 @@ def _leaders(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    """Return the names of a row; the page makes the same of its data."""
-    entry = [str(row.get(key) or "") for key in ("method", "version")]
-    name = f"{entry[0]} {entry[1]}" if entry[0] else str(row.get("predictor"))
-    return f"{name} · {row.get('completer')} · {row.get('trust')}"
+    """Return the names of a row; the page makes the same of its data.
+
+    A column of the table says the predictor, too, where an entry has several.
+    """
+    return f"{row.get('name')} · {row.get('completer')} · {row.get('trust')}"
 
 
 def _change(protocol: str, row: str, text: str) -> dict[str, str]:
-    return dict(zip(_CHANGE, (visible(protocol), visible(row), visible(text, 500)), strict=True))
+    # As long as the page has them, which looks for its rows by these names.
+    found = (visible(each, MAX_MESSAGE) for each in (protocol, row, text))
+    return dict(zip(_CHANGE, found, strict=True))

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from spared_bench.leaderboard.datasets import joined
-from spared_bench.leaderboard.merging import origin_of
+from spared_bench.leaderboard.merging import Facts, origin_of
 from spared_bench.results import BY_HAND, UNLISTED, TrialResult
 
 
@@ -36,6 +36,40 @@ def with_joined_folds(trials: Iterable[TrialResult]) -> list[TrialResult]:
         wanted.setdefault(whole, set()).add(trial.dataset)
     joined = [_joined(place[0], mine, wanted[place[0]]) for place, mine in groups.items()]
     return [*plain, *joined]
+
+
+def lacking_folds(trials: Iterable[TrialResult], known: Facts) -> list[str]:
+    """Say of which datasets only some folds were tried by any method, a sentence each.
+
+    The mean of these is another number than the score of the dataset.
+
+    Parameters
+    ----------
+    trials : iterable of TrialResult
+        Of one protocol that joins folds, before they are joined.
+    known : mapping of name to mapping
+        Facts of datasets, of which folds say ``fold_of``.
+    """
+    tried: dict[tuple[str, str], set[str]] = {}
+    for trial in trials:
+        if whole := str(trial.facts.get("fold_of", "")):
+            tried.setdefault((whole, _scheme(trial.dataset, whole)), set()).add(trial.dataset)
+    told = []
+    for (whole, scheme), here in sorted(tried.items()):
+        all_folds = [n for n, facts in known.items() if facts.get("fold_of") == whole]
+        lacking = [n for n in all_folds if n not in here and _scheme(n, whole) == scheme]
+        if lacking:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            told.append(
+                f"Scores on {whole} are of {len(here)} of its {len(here) + len(lacking)} folds, and"
+                f" not its mean over all: no method has a result on {', '.join(lacking[:3])}{more}."
+            )
+    return told
+
+
+def _scheme(fold: str, whole: str) -> str:
+    """Return which way of dividing a dataset a fold belongs to: ``fold`` of ``hest_x.fold-0``."""
+    return fold[len(whole) + 1 :].partition("-")[0]
 
 
 def _joined(whole: str, mine: Sequence[TrialResult], wanted: set[str]) -> TrialResult:

@@ -27,7 +27,7 @@ from operator import itemgetter
 from typing import Any
 
 from spared_bench.leaderboard.datasets import datasets_of
-from spared_bench.leaderboard.folds import with_joined_folds
+from spared_bench.leaderboard.folds import lacking_folds, with_joined_folds
 from spared_bench.leaderboard.gains import uses_known, with_gains
 from spared_bench.leaderboard.merging import Facts, origin_of, origin_order
 from spared_bench.leaderboard.method_rows import Method, is_control, row_of, scores_of
@@ -121,6 +121,7 @@ def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> P
     trials, notes = _one_each(results)
     shown = {trial.key for trial in trials}
     if known.rankings.get(protocol, Ranking()).folds == "mean":
+        notes += lacking_folds(trials, known.datasets)
         trials = sorted(with_joined_folds(trials), key=_identity)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
     datasets = datasets_of(trials, known.datasets)

@@ -77,8 +77,9 @@ def count(value: int | None) -> str:
     if value is None:
         return NONE
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
+        # Rounded first: else 999,999 would be "1e+03 k".
+        if (rounded := float(f"{value / size:.3g}")) >= 1:
+            return f"{rounded:.{'3g' if rounded < 1000 else '0f'}} {unit}"
     return str(value)
 
 

@@ -20,7 +20,7 @@ from spared_bench.statistics.intervals import FEWEST_DATASETS, mean_interval
 from spared_bench.statistics.omnibus import Friedman, friedman
 from spared_bench.statistics.pairwise import holm, wilcoxon_p
 from spared_bench.studies.model import Comparison, Study
-from spared_bench.studies.results import Collected, StudyCell, mean
+from spared_bench.studies.results import Collected, StudyCell, comparable, mean
 from spared_bench.words import counted
 
 LEVEL = 0.05
@@ -268,20 +268,13 @@ def gene_differences(
 ) -> np.ndarray:
     """Return level minus base of every gene of every dataset, seeds averaged, (n_genes,).
 
-    A correlation that is undefined on one side alone is one of a constant prediction and counts 0,
-    as in the strict means; undefined on both sides, the gene is left out. Genes that only one side
-    has are left out.
+    Genes that only one side has are left out, and those whose scores are not ``comparable``.
     """
     found: dict[tuple[str, str], list[float]] = {}
     for cell, base in pairs:
         ours, theirs = cell.genes(metric.name), base.genes(metric.name)
         for gene in (gene for gene in ours if gene in theirs):
-            values = [ours[gene], theirs[gene]]
-            if not any(map(math.isfinite, values)):
-                continue
-            if metric.undefined == "correlation":
-                values = [value if math.isfinite(value) else 0.0 for value in values]
-            if all(map(math.isfinite, values)):
+            if values := comparable(ours[gene], theirs[gene], metric):
                 found.setdefault((cell.dataset, gene), []).append(values[0] - values[1])
     return np.array([mean(values) for values in found.values()])
 

@@ -96,12 +96,14 @@ def plan_study(study: Study, base: Bench) -> StudyPlan:
     ------
     StudyError
         See ``variants_of``; also where a variant's methods cannot be set so, no variant has a cell
-        that can be run, or the metric is best at a value in between.
+        that can be run, the metric is best at a value in between, or a study of robustness compares
+        by variances or classes.
     """
     _require_direction(study, base)
     if study.kind == "difficulty":
         return StudyPlan(study, base, [], _away(base, study.datasets))
     if study.kind == "robustness":
+        _require_expression(study, base)
         chosen_shifts(study.shifts)
     groups: dict[str, list[Variant]] = {}
     for variant in variants_of(study, base):
@@ -135,6 +137,17 @@ def _require_direction(study: Study, base: Bench) -> None:
             " higher is better below, and lower above, so a difference says nothing. Name a"
             " `metric` that is better the higher or the lower it is; the scores by"
             f" {metric.name!r} stand in cells.csv where the protocol has it among its `metrics`."
+        )
+
+
+def _require_expression(study: Study, base: Bench) -> None:
+    """Refuse a metric of variances or classes: of changed images, expression alone is predicted."""
+    metric = base.metric(study.metric)
+    if metric.given in ("variance", "classes"):
+        raise StudyError(
+            f"study {study.name!r} compares by {metric.name!r}, which is of predicted"
+            f" {'variances' if metric.given == 'variance' else 'classes'}, and from changed images"
+            " nothing but expression is predicted. Name another `metric`, such as 'pcc-gene'."
         )
 
 

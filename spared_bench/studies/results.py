@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from spared_bench.planning.plan import Plan
 from spared_bench.planning.stored import stored_results, stored_scores
 from spared_bench.results import IMPORTED, TrialResult
+from spared_bench.specs import MetricSpec
 from spared_bench.studies.planning import Group, StudyPlan
 from spared_bench.studies.variants import Place, Variant
 
@@ -186,3 +187,17 @@ def mean(values: Sequence[float]) -> float:
     """Return the mean of what is finite; nan of nothing."""
     finite = [value for value in values if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else math.nan
+
+
+def comparable(one: float, other: float, metric: MetricSpec) -> tuple[float, float] | None:
+    """Return two scores of a gene as they are compared; ``None`` where they cannot be.
+
+    A correlation that is undefined on one side alone is one of a constant prediction and counts 0,
+    as in the strict means; undefined on both sides, nothing can be said of the gene.
+    """
+    known = [math.isfinite(value) for value in (one, other)]
+    if all(known):
+        return one, other
+    if metric.undefined != "correlation" or not any(known):
+        return None
+    return (one, 0.0) if known[0] else (0.0, other)

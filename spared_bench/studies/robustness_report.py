@@ -10,7 +10,7 @@ from spared_bench.specs import MetricSpec
 from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
 from spared_bench.studies.factors_report import gaps_of
 from spared_bench.studies.model import Study
-from spared_bench.studies.results import Collected, mean
+from spared_bench.studies.results import Collected, comparable, mean
 from spared_bench.studies.robustness import Ranked, Shifted, drops_by_shift, ranked
 from spared_bench.studies.text import signed
 
@@ -106,8 +106,9 @@ def _of_method(row: Ranked, found: Sequence[Shifted], metric: MetricSpec) -> Sec
         for each in (each for each in mine if each.shift == shift):
             clean = each.cell.genes(metric.name)
             for gene, value in each.genes.items():
-                lost = sign * (_zero(clean.get(gene, math.nan)) - _zero(value))
-                genes.setdefault((each.cell.dataset, gene), []).append(lost)
+                if pair := comparable(clean.get(gene, math.nan), value, metric):
+                    lost = sign * (pair[0] - pair[1])
+                    genes.setdefault((each.cell.dataset, gene), []).append(lost)
             marks.append(each.drop(metric))
         values.append(Values(shift, [mean(v) for v in genes.values()] or marks, marks))
     plot = boxes(
@@ -117,11 +118,6 @@ def _of_method(row: Ranked, found: Sequence[Shifted], metric: MetricSpec) -> Sec
         values,
     )
     return Section(_name(row), (plot,))
-
-
-def _zero(value: float) -> float:
-    """Count an undefined correlation as one of a constant prediction, as the strict means do."""
-    return value if math.isfinite(value) else 0.0
 
 
 def _shift_gaps(found: Sequence[Shifted]) -> Table | None:

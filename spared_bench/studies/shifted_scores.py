@@ -26,7 +26,7 @@ from spared_bench.inference.seen import SEEN_VERSION
 from spared_bench.inference.shifted import KNOWN_ONLY
 from spared_bench.keys.code import code_hash
 from spared_bench.memory import keep_freed_memory
-from spared_bench.metrics.scoring import Scoring, score
+from spared_bench.metrics.scoring import Beside, Scoring, score
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 from spared_bench.store.processes import scratch_folder
@@ -37,6 +37,7 @@ from spared_bench.trials.blind import prepared_here
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.scores import scored_columns
 from spared_bench.trials.strangers_metric import score_apart
+from spared_bench.trials.tissue import tissue_of
 
 _KIND = "shifts"
 _FILE = "score.json"
@@ -194,6 +195,8 @@ def _scored(
         raise PluginError(f"The method left no finite values of shape {shape}.")
     columns = scored_columns(bench.protocol, names, list(table.var["gene_name"]))
     cells = np.ix_(rows, columns)
+    placed = metric.given == "tissue" or metric.genes != "all"
+    beside = Beside(tissue=tissue_of(bench, table, rows, columns) if placed else None)
 
     def by(spec: MetricSpec, function: Any) -> Scoring:
         return score(
@@ -202,6 +205,7 @@ def _scored(
             predicted[:, columns],
             np.asarray(table.layers[MASK], dtype=bool)[cells],
             table.obs["slide_id"].to_numpy(dtype=str)[rows],
+            beside=beside,
             pooling=bench.protocol.pooling,
             rule=bench.protocol.mean_rule,
         )

@@ -221,7 +221,10 @@ def _score_split(
             raise
         except BaseException as error:  # it may do anything
             failed[name] = in_words(error)[0]
+    beside = parts()[-1] if apart else Beside()
     for name in (name for name in apart if name not in failed):
+        if not beside.has(bench.metric(name)):
+            continue  # it is of a variance or of classes, and the method predicts none
         try:
             taken = score_apart(
                 bench, name, lambda spec, metric: by({spec.name: (spec, metric)}), len(columns)

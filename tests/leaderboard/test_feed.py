@@ -46,6 +46,24 @@ def test_who_is_ranked_first_is_told(tmp_path):
     assert texts(feed)[0] == ("Ranked first: b · none · reproduced; before: a · none · reproduced.")
 
 
+def test_the_rows_of_an_entry_with_several_predictors_are_told_apart_as_on_the_page(tmp_path):
+    origin = {"trust": "re-scored", "method": "bundle", "version": "1", "source": ""}
+    origin |= {"withdrawn": None, "flags": [], "several": True}
+    long = "net-with-a-name-of-many-words-" * 2
+
+    def entry(predictor, mse):
+        return trial(predictor, mse=mse, facts={"origin": origin})
+
+    built([entry("small", 1.0), entry(long, 2.0)], tmp_path)
+    built([entry("small", 1.5), entry(long, 2.0)], tmp_path)
+    feed = built([entry("small", 1.5), entry(long, 2.5)], tmp_path)
+
+    names = [f"bundle 1 {name} · none · re-scored" for name in ("small", long)]
+    moved = [[(each["row"], each["text"]) for each in item["_changes"]] for item in feed["items"]]
+    assert moved[1] == [(names[0], f"{names[0]}: mean mse 1.000 → 1.500.")]
+    assert moved[0] == [(names[1], f"{names[1]}: mean mse 2.000 → 2.500.")]
+
+
 def test_the_same_results_add_nothing(tmp_path):
     trials = [trial("a"), trial("b", mse=2.0)]
     first = built(trials, tmp_path)

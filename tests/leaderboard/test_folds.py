@@ -116,3 +116,43 @@ def test_the_summary_of_a_run_says_that_a_score_is_a_mean_of_folds():
     )
     lines = digest([trial(0, 0.2), trial(1, 0.4)], known)
     assert lines[1] == "  best     probe · none: pcc-gene 0.300, no interval: the mean of 2 folds"
+
+
+def test_methods_are_told_apart_over_the_donors_of_all_folds():
+    ranking = Ranking(metric="pcc-gene", folds="mean")
+    slides = [{"slide_id": f"s{n}", "patient_id": f"p{n}"} for n in range(6)]
+    known = Known(
+        datasets={f"hest_x.fold-{n}": {"slides": slides} for n in range(6)},
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": ranking},
+    )
+
+    def fold(n, score, predictor):
+        seen = {"test": {f"s{n}": {"pcc-gene": score}}}
+        return replace(trial(n, score, predictor), slide_scores=seen)
+
+    first = [fold(n, 0.5 + n / 100, "probe") for n in range(6)]
+    second = [fold(n, 0.4 - n / 100, "other") for n in range(6)]
+
+    lines = digest([*first, *second], known)
+
+    # 2 / 2^6, the smallest p there is: all six agree.
+    assert lines[2].endswith("significantly worse (p = 0.031, signed-rank test over 6 donors)")
+
+
+@pytest.mark.parametrize(("n_run", "n_notes"), [(1, 1), (5, 0)])
+def test_a_board_says_of_how_many_folds_a_score_is(n_run, n_notes):
+    names = [*(f"hest_x.fold-{n}" for n in range(5)), *(f"hest_x.donor-{n}" for n in range(9))]
+    known = Known(
+        datasets={"hest_x": {"fold_of": ""}, **{name: {"fold_of": "hest_x"} for name in names}},
+        metrics={"pcc-gene": METRIC},
+        rankings={"hest@1": Ranking(metric="pcc-gene", folds="mean")},
+    )
+    (part,) = board_rows([trial(n, 0.2) for n in range(n_run)], known).protocols
+
+    assert len(part.notes) == n_notes
+    for note in part.notes:
+        assert note == (
+            "Scores on hest_x are of 1 of its 5 folds, and not its mean over all: no method has a"
+            " result on hest_x.fold-1, hest_x.fold-2, hest_x.fold-3 and 1 more."
+        )

@@ -278,3 +278,18 @@ def test_values_that_make_no_sense_show_the_whole_slide(open_map):
     page.get_by_text("NOPE is not among the 2 genes").wait_for()
     page.get_by_role("heading", name="B on slide s1").wait_for()
     shows(page, "Tissue", 0.25, 0.5, is_red)
+
+
+@pytest.mark.parametrize("diameter", [1.0, 0.0])
+def test_a_slide_of_many_spots_without_a_picture_is_drawn(open_map, diameter):
+    sizes = open_map().evaluate(
+        """diameter => {
+            const x = Array.from({ length: 400000 }, (_, i) => 2 * (i % 800));
+            const y = x.map((_, i) => 2 * Math.floor(i / 800)), places = { x, y, diameter };
+            const viewer = spared.viewer.create({ ...places, picture: null }, () => {}, () => {});
+            const canvas = viewer.panel("Many", null).querySelector("canvas");
+            return [viewer.size, canvas.height / canvas.width];
+        }""",
+        diameter,
+    )
+    assert sizes == [diameter or pytest.approx(1.6), pytest.approx(998 / 1598, abs=0.01)]

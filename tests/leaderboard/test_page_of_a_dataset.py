@@ -113,3 +113,25 @@ def test_genes_by_methods_are_drawn_of_the_dataset_that_is_chosen(open_site, sit
     card.get_by_text("PCC-Gene of 2 genes (left: best predicted by all) by 1 row").wait_for()
 
     assert card.locator(".heatmaplayer image").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("donors", "split", "told", "group"),
+    [
+        (("", "", ""), "test", "Slides; not of all is it said whose they are", "(2 slides)"),
+        (("d", "e", "d"), "val", "Slides; some donors are learnt from and scored on",
+         "(2 slides, 2 donors)"),
+    ],
+)  # fmt: skip
+def test_no_more_is_told_of_donors_than_is_known(open_site, tmp_path, donors, split, told, group):
+    names = ("s1", HOSTILE, "s3")
+    about = [{"slide_id": s, "patient_id": d} for s, d in zip(names, donors, strict=True)]
+    divided = {"train": names[:2], split: names[2:]}
+    facts = {"breast": {**FACTS["breast"], "slides": about, "split": divided}}
+    made = trial(facts={"evaluation_split": split}, scores={split: {"mse": 1.0}})
+    build([made], tmp_path, "c", "store", {"datasets": facts, "slides": slides})
+    page = open_site(tmp_path, "#dataset/breast")
+    ready(page, "dataset")
+
+    page.get_by_role("table", name=told).wait_for()
+    assert group in page.locator("h4").first.inner_text()

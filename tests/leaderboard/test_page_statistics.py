@@ -46,3 +46,16 @@ def test_a_matrix_says_how_it_is_read_and_is_as_it_says(open_site, site):
     for cell in page.locator("table.matrix").first.locator("tbody td:not(.same)").all():
         shaded = "strong" in (cell.get_attribute("class") or "")
         assert shaded == (float(cell.inner_text()) < 0.05)
+
+
+def test_a_row_that_is_left_out_is_not_said_to_have_less_than_it_has(open_site, tmp_path):
+    origin = {"trust": "re-scored", "method": "theirs", "version": "1", "source": ""}
+    origin |= {"withdrawn": None, "flags": [], "several": False}
+    mine = [trial(name, dataset=f"d{i}", mse=1.0 + i) for name in FACTORS for i in range(7)]
+    theirs = [trial("x", dataset=f"d{i}", mse=2.0, facts={"origin": origin}) for i in range(6)]
+    build([*mine, *theirs], tmp_path, "c", "store", {})
+    page = open_site(tmp_path, "#statistics")
+    ready(page, "statistics")
+    said = page.locator("#view p", has_text="Left out").first.inner_text()
+
+    assert said.startswith("Left out, lacking datasets: theirs 1 (6 of 7).")

@@ -108,6 +108,20 @@ def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():
     assert math.isnan(rows[2].mean_drop)
 
 
+def test_the_drop_of_a_gene_that_has_no_score_is_none_and_not_0():
+    nan, genes = math.nan, ["constant", "lost", "kept"]
+    result = replace(trial(), genes=genes, gene_scores={"pcc-gene": [nan, 0.5, 0.7]})
+    shifted = dict(zip(genes, [nan, nan, 0.4], strict=True))
+    found = [Shifted(replace(cell("a"), result=result), "x", 0.6, 0.2, shifted)]
+
+    pcc = MetricSpec("pcc-gene", "a:b", bounds=(-1.0, 1.0), undefined="correlation")
+    sections = sections_of(parse_study(STUDY, "x"), Collected([]), found, pcc)
+    (row,) = next(each for each in sections if each.title == "a (none)").parts[0].rows
+
+    # The prediction of one became constant, which counts 0; of another nothing is known at all.
+    assert (row.n, row.text) == (2, "0.400")
+
+
 @pytest.mark.parametrize(("n_methods", "first"), [(2, "shift"), (3, "method")])
 def test_the_longer_side_of_the_drops_goes_down_the_page(n_methods, first):
     """Of twenty methods under two shifts, columns of methods would be out of sight."""

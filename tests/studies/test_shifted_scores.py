@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from anndata import read_h5ad
 
+from spared_bench.errors import StudyError
 from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS
-from spared_bench.studies import kinds
+from spared_bench.studies import kinds, shifted_scores
 from spared_bench.studies.loading import Opened
 from spared_bench.studies.model import parse_study
+from spared_bench.studies.planning import plan_study
+from spared_bench.studies.results import collect
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
 
 STUDY = """
@@ -166,3 +169,29 @@ def test_a_protocol_may_have_metrics_of_others_beside_the_studys(studied):
     assert len(found) == 6
     assert {row["gap"] for row in found.values()} == {""}
     assert all(float(row["mse shifted"]) > 0 for row in found.values())
+
+
+@pytest.mark.parametrize("metric", ["pcc-hvg", "moran-error", "domains-ari"])
+def test_a_study_by_a_metric_of_maps_or_of_some_genes_has_what_its_trials_have(opened, metric):
+    text = STUDY.replace("METHODS", "linear-probe").replace("metric: mse", f"metric: {metric}")
+    text = text.replace("brightness × 0.7, half resolution, look of a training slide", "jpeg")
+    of = opened(text)
+    done = kinds.run_and_report(
+        of, track=False, board=False, log=lambda line: None, executor="inline"
+    )
+    assert all(row["gap"] == "" and row[f"{metric} shifted"] for row in rows(done).values())
+
+    plan = plan_study(of.study, of.base)
+    (cell,), bench = collect(plan).done, plan.groups[0].plan.bench
+    trial = bench.workspace.store.open(TRIALS, cell.result.key).folder
+    predicted = np.load(trial / PREDICTIONS)[f"{cell.split}_prediction"].astype(np.float64)
+    unchanged = shifted_scores._scored(bench, cell.dataset, predicted, bench.metric(metric))
+    assert unchanged["score"] == pytest.approx(cell.score(metric))
+
+
+@pytest.mark.parametrize("metric", ["nll", "f1-class"])
+def test_a_study_of_robustness_is_refused_by_what_is_not_predicted_again(opened, metric):
+    text = STUDY.replace("METHODS", "linear-probe").replace("metric: mse", f"metric: {metric}")
+    of = opened(text)
+    with pytest.raises(StudyError, match=f"compares by '{metric}'.* nothing but expression"):
+        plan_study(of.study, of.base)

@@ -183,6 +183,20 @@ def test_a_metric_that_raises_gives_nothing_and_costs_no_other_its_scores(
     assert mended.results[0].scores["test"]["toy-bias"] == 0.5
 
 
+@pytest.mark.parametrize(("given", "per"), [("variance", "entry"), ("classes", "class")])
+def test_a_strangers_metric_of_what_a_method_does_not_predict_is_no_failure(
+    run, tmp_path, given, per
+):
+    plugin = metric_plugin(tmp_path, "raise ValueError('it is not asked')")
+    declared = plugin.read_text().replace('per="entry"', f'per="{per}", given="{given}"')
+    plugin.write_text(declared)
+    wanted = {"change": with_metrics("mse, toy-bias"), "plugins": [plugin], "executor": "local"}
+    (result,) = run(**wanted).results
+
+    assert set(result.scores["test"]) == {"mse"}
+    assert "unscored" not in result.facts
+
+
 def test_a_strangers_metric_that_lacked_something_is_taken_again_when_one_asks(
     run, workspace, tmp_path, monkeypatch
 ):

@@ -72,7 +72,10 @@ const spared = (() => {
   const p = (v) => v === null || v === undefined ? none : v < 0.001 ? v.toExponential(1) : v.toFixed(3);
   function count(v) {
     if (v === null || v === undefined) return none;
-    for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) if (v >= size) return `${Number((v / size).toPrecision(3))} ${unit}`;
+    for (const [unit, size] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
+      const rounded = Number((v / size).toPrecision(3)); // first, or 999,999 would be 1000 k
+      if (rounded >= 1) return `${rounded} ${unit}`;
+    }
     return String(v);
   }
   function duration(s) {

@@ -66,12 +66,22 @@
     return cards.length ? el("ul", { class: "numbers" }, cards.map(([what, v]) => el("li", {}, el("strong", {}, typeof v === "number" ? whole(v) : v), what))) : "";
   }
 
+  // How many donors there are; nothing where it is not said of every slide whose it is.
+  const ofDonors = (donors) => donors.every(Boolean) ? [plural(new Set(donors).size, "donor")] : [];
+
+  // Whether slides that are scored have donors of their own, as far as donors are said.
+  function divided(column) {
+    const scored = new Set(column.slides.filter((s) => s.split === column.split).map((s) => s.donor));
+    const shared = column.shared_donors.length || column.slides.some((s) => s.split !== column.split && s.donor && scored.has(s.donor));
+    return shared ? "Slides; some donors are learnt from and scored on" : column.slides.every((s) => s.donor) ? "Slides, divided by donor" : "Slides; not of all is it said whose they are";
+  }
+
   function gallery(column, slides) {
     const shown = Object.keys(slides.pictures);
     if (!shown.length) return [el("p", { class: "note" }, "No pictures: the raw slides were not on the machine that built the page, or their licence is not stated.")];
     const split = new Map(column.slides.map((s) => [s.slide, s]));
     const groups = ["train", "val", "test", ""].map((part) => [part, shown.filter((name) => (split.get(name)?.split || "") === part)]).filter(([, names]) => names.length);
-    return groups.map(([part, names]) => el("div", {}, el("h4", {}, { train: "To learn from", val: "To choose on", test: "To be scored on", "": "Others" }[part], ` (${plural(names.length, "slide")}, ${plural(new Set(names.map((n) => split.get(n)?.donor)).size, "donor")})`),
+    return groups.map(([part, names]) => el("div", {}, el("h4", {}, { train: "To learn from", val: "To choose on", test: "To be scored on", "": "Others" }[part], ` (${[plural(names.length, "slide"), ...ofDonors(names.map((n) => split.get(n)?.donor))].join(", ")})`),
       el("div", { class: "gallery" }, names.map((name) => el("figure", {},
         el("img", { src: `data:image/webp;base64,${slides.pictures[name]}`, alt: `Slide ${name} with its spots`, loading: "lazy" }),
         el("figcaption", {}, el("strong", {}, name), split.get(name)?.donor ? ` donor ${split.get(name).donor}` : ""))))));
@@ -83,6 +93,6 @@
     return [table(["Slide", "Donor", "Split", "Spots read", "Spots kept", "Spot, µm", "Quality control"], column.slides.map((s) => {
       const mine = left?.slides[s.slide], frame = slides.facts[s.slide];
       return [s.slide, s.donor, s.split, whole(mine?.read ?? frame?.n_spots), whole(mine?.kept), frame?.um_per_px ? whole(frame.spot_px * frame.um_per_px) : none, verdict(s.slide)];
-    }), column.shared_donors.length ? "Slides; some donors are learnt from and scored on" : "Slides, divided by donor")];
+    }), divided(column))];
   }
 })();

@@ -91,7 +91,7 @@
     return [
       el("div", { class: "controls" }, choose("completer", "Compare", data.comparisons.map((each) => [each.completer, each.completer || "all rows"]), found.completer)),
       el("p", {}, `${plural(found.n_methods, "row")} on ${found.n_datasets} of ${plural(found.total, "dataset")}: only datasets that all of them have. Seeds are averaged first; controls and withdrawn entries take no part.`),
-      left.length ? el("p", {}, `Left out, having less than half of the datasets: ${left.map(([place, n]) => `${label(place)} (${n})`).join(", ")}.`) : "",
+      left.length ? el("p", {}, `Left out, lacking datasets: ${left.map(([place, n]) => `${label(place)} (${n} of ${found.total})`).join(", ")}. A row stays that has half of them; an entry of others may have to have all, so that it takes none from rows that do.`) : "",
       found.datasets_left_out.length ? el("p", {}, `Left out, lacking a row: ${found.datasets_left_out.join(", ")}.`) : "",
       silent.length ? el("p", { class: "banner" }, `With ${found.n_datasets} dataset${found.n_datasets === 1 ? "" : "s"}, ${silent.map((each) => `${each.test} cannot speak: its smallest possible p is ${p(each.smallest_p)}`).join("; ")}.`) : "",
       el("h3", {}, "Is there any difference?"),

@@ -22,9 +22,13 @@ spared.viewer = (() => {
 
   const css = (ramp) => `linear-gradient(90deg, ${RAMPS[ramp].join(", ")})`;
 
+  // Of values that may be as many as a slide has spots: more than a function takes as arguments.
+  const lowest = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+  const highest = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
+
   // Where the readers say nothing of a spot's size: a little less than the distance to the next.
   function guessed(x, y) {
-    const some = x.slice(0, 200).map((_, i) => Math.min(...x.map((each, j) => i === j ? Infinity : Math.hypot(each - x[i], y[j] - y[i]))));
+    const some = x.slice(0, 200).map((_, i) => x.reduce((least, each, j) => i === j ? least : Math.min(least, Math.hypot(each - x[i], y[j] - y[i])), Infinity));
     const finite = some.filter(Number.isFinite).sort((a, b) => a - b);
     return finite.length ? 0.8 * finite[Math.floor(finite.length / 2)] : 1;
   }
@@ -34,7 +38,7 @@ spared.viewer = (() => {
   function create({ x, y, diameter, picture }, told, pointed) {
     const size = diameter || guessed(x, y);
     const edges = picture ? [picture.left, picture.top, picture.left + picture.width, picture.top + picture.height]
-      : [Math.min(...x) - size, Math.min(...y) - size, Math.max(...x) + size, Math.max(...y) + size];
+      : [lowest(x) - size, lowest(y) - size, highest(x) + size, highest(y) + size];
     const wide = edges[2] - edges[0] || 1, tall = edges[3] - edges[1] || 1;
     const panels = [];
     let view = { zoom: 1, x: edges[0] + wide / 2, y: edges[1] + tall / 2 }, opacity = 0.85, spot = -1, asked = false;

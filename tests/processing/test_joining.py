@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spared_bench.errors import CountsError
 from spared_bench.processing.pipeline import prepare
 from spared_bench.protocol import Protocol
 
@@ -63,3 +64,21 @@ def test_what_a_table_knows_keeps_its_own_symbol_and_no_other_gene_takes_it(made
 
     called = dict(zip(names, [names[0], "ACTB", "GAPDH", names[3]], strict=True))
     assert adata.var["gene_name"].to_dict() == called
+
+
+def test_a_listed_symbol_that_several_genes_have_is_refused_with_their_ids(made, make_dataset):
+    two = ["ENSMUSG00000030695", "ENSMUSG00000114515"]  # both are Aldoa in GENCODE
+    slides = made([*two, "ENSMUSG00000029580"])
+    told = f"'Aldoa' is the symbol of 2 genes here .{two[0]}, {two[1]}.: name the id"
+    with pytest.raises(CountsError, match=told):
+        prepared(make_dataset, slides, "mouse", genes=["Aldoa", "Actb"])
+    with pytest.raises(CountsError, match=told):
+        prepared(make_dataset, slides, "mouse", further_genes=["Aldoa"])
+    adata = prepared(make_dataset, slides, "mouse", genes=[two[0], "Actb"])
+    assert list(adata.var_names) == [two[0], "ENSMUSG00000029580"]
+
+
+def test_a_name_of_a_column_goes_before_the_symbol_of_others(made, make_dataset):
+    slides = made(["Aldoa", "Actb", "Gapdh"])  # by symbols: one column, whose gene is not told
+    adata = prepared(make_dataset, slides, "mouse", genes=["Aldoa", "Actb"])
+    assert list(adata.var["gene_name"]) == ["Aldoa", "Actb"]

@@ -166,7 +166,9 @@ class LinearProbe:
 
     def _fit_cross_validated(self, features: np.ndarray, train: Slides) -> None:
         wide = features.astype(np.float64)
-        reduction, scores = reduce(wide, self._possible(wide) if self.components else wide.shape[1])
+        # All components are the features turned, however many there are.
+        number = self._possible(wide) if self.components else min(wide.shape)
+        reduction, scores = reduce(wide, number, bool(self.components) or self.standardise)
         choice = choose_penalty(scores, train.target, folds_of(train), intercept=self.intercept)
         self.chosen_penalty_ = choice.penalty
         weights, constant = solve(scores, train.target, choice.penalty, self.intercept)
@@ -180,6 +182,9 @@ class LinearProbe:
 
         mean, scale, seen = None, None, features
         turn: np.ndarray | None = None
+        if self.standardise and not self.components:
+            scaler = StandardScaler().fit(features)
+            mean, scale, seen = scaler.mean_, scaler.scale_, scaler.transform(features)
         if self.components:
             scaler = StandardScaler().fit(features)
             pca = PCA(self._possible(features), random_state=_HEST_SEED)

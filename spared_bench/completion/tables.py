@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spared_bench.completion.benchmark import CompletionResult, comparable
+from spared_bench.completion.benchmark import CompletionResult, Condition, comparable
 from spared_bench.completion.measures import FIRST, MEASURES
 from spared_bench.errors import UsageError
 from spared_bench.files import replacing, write_text
@@ -90,7 +90,10 @@ def write_tables(collection: Collection, folder: Path) -> list[Path]:
 
 
 def markdown(collection: Collection) -> str:
-    """Return one table of errors and one of correlations per dataset, the best method first."""
+    """Return one table of errors and one of correlations per dataset, the best method first.
+
+    Methods are ordered by their errors where all of them were measured, if there is such a mask.
+    """
     results = collection.results
     parts = ["\n".join(f"<!-- {command} -->" for command in collection.commands)]
     for dataset in dict.fromkeys(result.dataset for result in results):
@@ -134,10 +137,20 @@ def _table(results: Sequence[CompletionResult], metric: str) -> str:
     by_place = {(result.completer, result.condition): result for result in results}
     completers = list(dict.fromkeys(result.completer for result in results))
 
+    def error(completer: str, condition: Condition) -> float:
+        found = by_place.get((completer, condition))
+        return math.nan if found is None else found.mean(FIRST)
+
+    # Where few entries are hidden errors are small: who was asked nothing else is not the better.
+    shared = [
+        column
+        for column in columns
+        if not any(math.isnan(error(completer, column)) for completer in completers)
+    ]
+
     def order(completer: str) -> float:
-        found = [by_place.get((completer, column)) for column in columns]
-        means = [each.mean(FIRST) for each in found if each is not None]
-        known = [mean for mean in means if not math.isnan(mean)]
+        errors = [error(completer, column) for column in shared or columns]
+        known = [each for each in errors if not math.isnan(each)]
         return sum(known) / len(known) if known else math.inf
 
     lines = [

@@ -27,7 +27,8 @@ class Reduction:
     mean, scale : ndarray of shape (width,)
         Of the training spots, the deviation with 0 degrees of freedom; 1 of a constant feature.
     components : ndarray of shape (width, n_components)
-        Orthonormal columns, the largest variance first.
+        Orthonormal columns, the largest variance first; 0 where the spots vary no more, as in the
+        last of as many components as spots.
     """
 
     mean: np.ndarray
@@ -40,13 +41,17 @@ class Reduction:
         return found
 
 
-def reduce(features: np.ndarray, n_components: int) -> tuple[Reduction, np.ndarray]:
+def reduce(
+    features: np.ndarray, n_components: int, standardise: bool = True
+) -> tuple[Reduction, np.ndarray]:
     """Standardise features and take their principal components; exact, by the Gram matrix.
 
     Parameters
     ----------
     features : ndarray of shape (n_spots, width)
     n_components : int
+    standardise : bool
+        If not, features are neither centred nor scaled, and the components are those about 0.
 
     Returns
     -------
@@ -67,6 +72,8 @@ def reduce(features: np.ndarray, n_components: int) -> tuple[Reduction, np.ndarr
         )
     values = features.astype(np.float64)
     mean, scale = values.mean(axis=0), values.std(axis=0)
+    if not standardise:
+        mean, scale = np.zeros(width), np.ones(width)
     scale[scale <= 1e-10 * np.maximum(np.abs(mean), 1e-300)] = 1.0
     values -= mean
     values /= scale
@@ -76,9 +83,14 @@ def reduce(features: np.ndarray, n_components: int) -> tuple[Reduction, np.ndarr
         _, vectors = linalg.eigh(gram, subset_by_index=(last - n_components, last - 1))
         components = vectors[:, ::-1]
     else:
-        _, left = linalg.eigh(values @ values.T, subset_by_index=(last - n_components, last - 1))
+        variances, left = linalg.eigh(
+            values @ values.T, subset_by_index=(last - n_components, last - 1)
+        )
         components = values.T @ left[:, ::-1]
-        components /= np.linalg.norm(components, axis=0)
+        # Without variance, what is left is rounding, which made longer is a copy of other ones.
+        varies = variances[::-1] > width * np.finfo(np.float64).eps * variances[-1]
+        components[:, ~varies] = 0
+        components[:, varies] /= np.linalg.norm(components[:, varies], axis=0)
     components = _signed(components)
     return Reduction(mean, scale, components), values @ components
 
@@ -169,7 +181,7 @@ def choose_penalty(
 def solve(
     scores: np.ndarray, target: np.ndarray, penalty: float, intercept: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Solve a ridge regression exactly.
+    """Solve a ridge regression exactly; without a penalty, by the smallest coefficients.
 
     Parameters
     ----------
@@ -188,7 +200,10 @@ def solve(
     mean_x = x.mean(axis=0) if intercept else np.zeros(x.shape[1])
     mean_y = y.mean(axis=0) if intercept else np.zeros(y.shape[1])
     x, y = x - mean_x, y - mean_y
-    gram = x.T @ x
-    gram[np.diag_indices_from(gram)] += penalty
-    weights = linalg.solve(gram, x.T @ y, assume_a="pos" if penalty > 0 else "sym")
+    if penalty > 0:
+        gram = x.T @ x
+        gram[np.diag_indices_from(gram)] += penalty
+        weights = linalg.solve(gram, x.T @ y, assume_a="pos")
+    else:
+        weights = linalg.lstsq(x, y)[0]
     return weights, mean_y - mean_x @ weights

@@ -13,6 +13,7 @@ import numpy as np
 
 from spared_bench.data.views import View
 from spared_bench.errors import ImageError, ViewError
+from spared_bench.processing.cutting import resize
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -65,6 +66,7 @@ def write_given(slide: AnnData, view: View, antialias: bool, out: Path) -> None:
     view : View
         One window per spot.
     antialias : bool
+        Whether a reduction averages, or only interpolates, as for windows of an image.
     out : Path
         The ``.npy`` file: (n_spots, size, size, 3), uint8; it appears only when complete.
 
@@ -105,15 +107,10 @@ def write_given(slide: AnnData, view: View, antialias: bool, out: Path) -> None:
 
 def _framed(images: np.ndarray, share: float, size: int, antialias: bool) -> np.ndarray:
     """Take the middle of patches, and resize it where it has another size."""
-    from PIL import Image
-
     side = max(1, round(images.shape[1] * share))
     edge = (images.shape[1] - side) // 2
     images = images[:, edge : edge + side, edge : edge + side]
-    if side == size:
-        return images
-    how = Image.Resampling.BILINEAR if antialias else Image.Resampling.NEAREST
-    return np.stack([np.asarray(Image.fromarray(i).resize((size, size), how)) for i in images])
+    return np.stack([resize(image, size, antialias) for image in images])
 
 
 def places_of_given(slide: AnnData, view: View) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from spared_bench.processing.counting import stacked
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from pandas import DataFrame
 
     from spared_bench.specs import DatasetSpec
 
@@ -109,6 +110,7 @@ def _stack(
         for slide_id, slide in slides.items()
     ).assign(**labelled)
     described = next(iter(notes.values())).genes.drop_duplicates("gene_id").set_index("gene_id")
+    described = _with_symbols_of_files(described.loc[genes], slides, notes)
     return AnnData(
         # float32 is exact for counts up to 2**24; sums are taken in float64.
         X=stacked(
@@ -116,13 +118,42 @@ def _stack(
             [_columns(notes[slide_id], genes) for slide_id in slides],
         ),
         obs=obs,
-        var=described.loc[genes].rename_axis(None),
+        var=described.rename_axis(None),
         obsm={
             SPATIAL: np.concatenate(
                 [np.asarray(slide.obsm[SPATIAL], dtype=np.float64) for slide in slides.values()]
             )
         },
     )
+
+
+def _with_symbols_of_files(
+    described: DataFrame, slides: Mapping[str, AnnData], notes: Mapping[str, Annotation]
+) -> DataFrame:
+    """Call genes that no table knows what the files call them: else all of a rat are ids.
+
+    By their symbols, mitochondrial genes are told, and genes that a protocol lists are found. A
+    symbol of a gene that a table knows is that gene's alone.
+    """
+    unknown = described["gene_length_bp"].isna()
+    taken = set(described["gene_name"][~unknown])
+    told: dict[str, str] = {}
+    for slide_id, slide in slides.items():
+        if "gene_name" not in slide.var:
+            continue
+        genes = notes[slide_id].genes
+        rows = np.flatnonzero(genes["gene_length_bp"].isna())
+        symbols = slide.var["gene_name"].astype(object).iloc[rows]
+        for gene, symbol in zip(genes["gene_id"].iloc[rows], symbols, strict=True):
+            if isinstance(symbol, str) and symbol.strip() and symbol.strip() not in taken:
+                told.setdefault(gene, symbol.strip())
+    names = [
+        told.get(gene, name) if is_unknown else name
+        for gene, name, is_unknown in zip(
+            described.index, described["gene_name"], unknown, strict=True
+        )
+    ]
+    return described.assign(gene_name=names)
 
 
 def _labels(slides: Mapping[str, AnnData]) -> np.ndarray:

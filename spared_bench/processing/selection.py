@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spared_bench.data import EXPRESSED
+from spared_bench.data.gene_columns import gene_columns, of_several
 from spared_bench.data.targets import depth_of
 from spared_bench.errors import CountsError, DataError
 from spared_bench.processing import counting, filtering
@@ -171,10 +172,17 @@ def further_columns(adata: AnnData, settings: Processing) -> list[int]:
 
 
 def _columns_of(adata: AnnData, wanted: Sequence[str], *, lenient: bool = False) -> list[int]:
-    """Return the column of each gene of a list, by id or symbol; of one that stands twice, once."""
-    column_of = dict(zip(adata.var["gene_name"].astype(str), range(adata.n_vars), strict=True))
-    column_of |= {str(name): column for column, name in enumerate(adata.var_names)}
-    lacking = [gene for gene in wanted if gene not in column_of]
+    """Return the column of each gene of a list, by id or symbol; of one that stands twice, once.
+
+    Raises
+    ------
+    CountsError
+        Naming those that are not there, or the ids of a symbol that several genes have.
+    """
+    found = gene_columns(wanted, adata.var_names, adata.var["gene_name"])
+    if unclear := of_several(found, adata.var_names):
+        raise CountsError(f"The protocol lists genes in `processing`, and {unclear}")
+    lacking = [gene for gene in wanted if not found[gene]]
     if lacking and not (lenient and len(lacking) < len(wanted)):
         raise CountsError(
             f"{len(lacking)} of the {counted(len(wanted), 'gene')} that the protocol lists are not"
@@ -182,7 +190,7 @@ def _columns_of(adata: AnnData, wanted: Sequence[str], *, lenient: bool = False)
             " Correct `processing.genes`, `further_genes` or `gene_list`, or the names of genes in"
             " the slides."
         )
-    return list(dict.fromkeys(column_of[gene] for gene in wanted if gene in column_of))
+    return list(dict.fromkeys(column for gene in wanted for column in found[gene]))
 
 
 def drop_empty_spots(adata: AnnData, settings: Processing, steps: Steps) -> AnnData:

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from spared_bench.data import MASK, SPATIAL
-from spared_bench.errors import UnknownNameError
+from spared_bench.data.gene_columns import gene_columns, of_several
+from spared_bench.errors import UnknownNameError, UsageError
 from spared_bench.metrics.pearson import pearson_gene
 from spared_bench.scverse.predictions import MEASURED, PREDICTED, VARIANCE
 
@@ -48,6 +49,8 @@ def show_gene(predictions: AnnData, gene: str = "", slide: str = "") -> Figure:
     ------
     UnknownNameError
         For a gene or slide that is not there.
+    UsageError
+        For a symbol that several genes have.
     """
     from spared_bench.reports.drawing import plain
 
@@ -117,10 +120,12 @@ def _column(predictions: AnnData, gene: str) -> int:
     ids = list(map(str, predictions.var_names))
     if not gene:
         return _best_predicted(predictions)
-    for names in (ids, symbols):
-        if gene in names:
-            return names.index(gene)
-    raise UnknownNameError("predicted gene", gene, symbols)
+    found = gene_columns([gene], ids, symbols)
+    if unclear := of_several(found, ids):
+        raise UsageError(f"The gene {unclear}")
+    if not found[gene]:
+        raise UnknownNameError("predicted gene", gene, symbols)
+    return found[gene][0]
 
 
 def _best_predicted(predictions: AnnData) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from spared_bench.contracts import checked_output, lacking
 from spared_bench.data import COUNTS, Slides
 from spared_bench.errors import PluginError
+from spared_bench.geometry import rows_by_slide
 from spared_bench.interfaces import Budget, Context, Prediction, TargetTransform
 from spared_bench.parameters import Signature, signature_of
 from spared_bench.planning.checks import misfits
@@ -257,6 +258,20 @@ def _one_spot(subject: _Subject) -> None:
     require(np.isfinite(prediction).all(), "for one spot it returns nan or infinite values.")
 
 
+def _apart(subject: _Subject) -> None:
+    if subject.needs_known:
+        raise CheckSkipped("it predicts a sample from its other sections")
+    both = subject.slides.train.without_expression()
+    together = subject.values(both)
+    for rows in rows_by_slide(both.slide_ids):
+        close(
+            subject.values(both.subset(rows)),
+            together[rows],
+            "a slide gets other predictions beside other slides, as in a run, than alone, as by"
+            " `spared-bench predict`. Take slides one by one (`slides.each()`).",
+        )
+
+
 def _unmoved(subject: _Subject) -> None:
     others = subject.slides.val if subject.needs_known else subject.slides.train
     before = subject.values(others)
@@ -313,6 +328,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "the order of the spots is that of the predictions": _spot_order,
     "the batch size does not matter": _batch_size,
     "a slide of one spot survives": _one_spot,
+    "slides that are predicted together get what each gets alone": _apart,
     "other slides leave the method as it is": _unmoved,
     "saved and loaded it predicts the same and no file is a pickle": _saved,
 }

@@ -20,6 +20,7 @@ from anndata import AnnData
 
 from spared_bench.bench import Bench
 from spared_bench.data import LABEL, MASK, TARGET
+from spared_bench.data.gene_columns import gene_columns, of_several
 from spared_bench.errors import (
     CorruptEntryError,
     PluginError,
@@ -149,20 +150,21 @@ def scored_columns(
     Raises
     ------
     ProtocolError
-        If one of ``scored_genes`` is not among the trained genes.
+        If one of ``scored_genes`` is not among the trained genes, or is the symbol of several.
     """
     if not protocol.scored_genes:
         return np.arange(len(gene_ids))
-    column_of = dict(zip(map(str, symbols), range(len(symbols)), strict=True))
-    column_of |= dict(zip(map(str, gene_ids), range(len(gene_ids)), strict=True))
-    lacking = [gene for gene in protocol.scored_genes if gene not in column_of]
+    found = gene_columns(protocol.scored_genes, gene_ids, symbols)
+    if unclear := of_several(found, gene_ids):
+        raise ProtocolError(f"Protocol {protocol.id} scores `scored_genes`, and {unclear}")
+    lacking = [gene for gene in protocol.scored_genes if not found[gene]]
     if lacking:
         raise ProtocolError(
             f"{len(lacking)} of the {len(protocol.scored_genes)} genes that protocol {protocol.id}"
             f" scores are not among the {len(gene_ids)} trained ones: {', '.join(lacking[:5])}."
             " Correct `scored_genes`, or choose more genes (`processing.n_genes`)."
         )
-    return np.array(sorted({column_of[gene] for gene in protocol.scored_genes}), dtype=np.int64)
+    return np.array(sorted({column for each in found.values() for column in each}), dtype=np.int64)
 
 
 def _at(columns: np.ndarray, values: Sequence[float], n_genes: int) -> list[float]:

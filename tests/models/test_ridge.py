@@ -24,6 +24,27 @@ def test_reduction_is_the_principal_components_of_standardised_features(rng, wid
     np.testing.assert_allclose(reduction.apply(features), scores, atol=1e-9)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_components_beyond_what_varies_are_0_and_no_copies_of_others(rng, copies):
+    features = np.tile(rng.normal(size=(20, 100)), (copies, 1))  # two rows of a spot, or one
+    reduction, scores = reduce(features, 20 * copies)
+
+    expected = PCA(19, svd_solver="full").fit_transform(StandardScaler().fit_transform(features))
+    np.testing.assert_allclose(np.abs(scores[:, :19]), np.abs(expected), rtol=1e-6, atol=1e-8)
+    assert not scores[:, 19:].any()
+    assert not reduction.components[:, 19:].any()
+
+
+def test_without_a_penalty_the_coefficients_are_the_smallest_of_the_best(rng):
+    features = np.tile(rng.normal(size=(20, 100)), (2, 1))
+    target = rng.normal(size=(40, 3))
+    _, scores = reduce(features, 40)
+    weights, constant = solve(scores, target, 0.0)
+    twice = (target[:20] + target[20:]) / 2  # all that can be said of two spots that look the same
+    np.testing.assert_allclose(scores @ weights + constant, np.tile(twice, (2, 1)), atol=1e-9)
+    assert np.abs(weights).max() < 10
+
+
 @pytest.mark.parametrize("intercept", [True, False])
 def test_solving_is_scikit_learns_ridge(data, intercept):
     features, target = data

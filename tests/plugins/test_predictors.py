@@ -163,6 +163,27 @@ def test_a_cross_validated_penalty_is_scikit_learns_with_whole_slides_left_out(
     np.testing.assert_allclose(probe.predict(test), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("n_spots", [16, 80])
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize("penalty", ["cross-validated", "hest"])
+def test_every_penalty_takes_features_as_they_are_asked_for_of_few_spots_too(
+    tiny_slides, penalty, standardise, n_spots
+):
+    train = completed(tiny_slides.train)
+    few = train.subset(np.linspace(0, len(train) - 1, n_spots).astype(int))
+    probe = LinearProbe(penalty=penalty, standardise=standardise)
+    probe.fit(few, tiny_slides.val, Context())
+
+    encode = ColorEncoder().encode
+    alpha = 100 / (24 * few.n_genes) if penalty == "hest" else probe.chosen_penalty_
+    ridge = Ridge(alpha, solver="lsqr" if penalty == "hest" else "svd", tol=1e-4)
+    scaler = StandardScaler(with_mean=standardise, with_std=standardise)
+    reference = make_pipeline(scaler, ridge)
+    reference.fit(encode(few.patches), few.target)
+    expected = reference.predict(encode(tiny_slides.test.patches))
+    np.testing.assert_allclose(probe.predict(tiny_slides.test), expected, rtol=2e-3)
+
+
 def test_folds_are_slides_or_strips_of_one_slide_of_equal_numbers(tiny_slides):
     train = tiny_slides.train
     slides = folds_of(train)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from spared_bench.bench import Bench
 from spared_bench.keys.hashing import digest
@@ -76,10 +77,15 @@ def _few_genes(path: Path) -> int | None:
 def _spots_of(path: Path, split: str) -> dict[str, int]:
     """Return the number of spots of each slide in a split."""
     import h5py
-    from anndata.io import read_elem
 
     with h5py.File(path) as file:
-        slides, splits = (
-            map(str, read_elem(file[f"obs/{name}"])) for name in ("slide_id", "split")
-        )
+        slides, splits = (_texts(file[f"obs/{name}"]) for name in ("slide_id", "split"))
         return dict(Counter(s for s, part in zip(slides, splits, strict=True) if part == split))
+
+
+def _texts(column: Any) -> list[str]:
+    """Return a column of ``obs``, without AnnData, which takes long to import."""
+    if hasattr(column, "keys"):  # categorical
+        names = column["categories"].asstr()[:]
+        return [str(name) for name in names[column["codes"][:]]]
+    return [str(name) for name in column.asstr()[:]]

@@ -27,6 +27,7 @@ from spared_bench.leaderboard.model import (
 from spared_bench.leaderboard.text import (
     NONE,
     coverage,
+    difference,
     duration,
     entry_name,
     fixed,
@@ -246,7 +247,7 @@ def _signed(at: Place, value: float) -> str:
 
 def _worst_drop(at: Place) -> str:
     drop = at.row.worst_drop
-    return NONE if drop is None else f"{drop:+.3f} ({at.row.worst_shift})"
+    return NONE if drop is None else f"{difference(drop)} ({at.row.worst_shift})"
 
 
 def _flags(at: Place) -> str:

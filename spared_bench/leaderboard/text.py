@@ -67,6 +67,22 @@ def score(value: float) -> str:
     return f"{value:.3f}" if 0.0005 <= abs(value) < 1000 or value == 0 else f"{value:.2g}"
 
 
+#: What is left of a difference of two equal numbers that were computed in two ways.
+_ROUNDING = 1e-9
+
+
+def difference(value: float) -> str:
+    """Return a difference as ``score`` writes a value, with its sign; a dash for nan.
+
+    >>> difference(0.25), difference(-0.00022), difference(0.0)
+    ('+0.250', '-0.00022', '+0.000')
+    """
+    if math.isnan(value):
+        return NONE
+    value = 0.0 if abs(value) < _ROUNDING else value
+    return f"{'-' if value < 0 else '+'}{score(abs(value))}"
+
+
 def fixed(value: float) -> str:
     """Return three decimals, for what lies on a bounded scale; a dash for nan."""
     return NONE if math.isnan(value) else f"{value:z.3f}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from spared_bench.leaderboard.text import NONE, fixed
+from spared_bench.leaderboard.text import NONE, difference, fixed
 
 
 def signed(value: float) -> str:
     """Return a difference with its sign; a dash for nan."""
-    return NONE if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
+    return difference(value).replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:

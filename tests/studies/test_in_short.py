@@ -41,6 +41,13 @@ def test_of_an_error_the_lowest_is_best():
     assert "none of 1 differs from the base." in told
 
 
+def test_a_difference_of_small_errors_keeps_its_sign_and_size():
+    (told,) = in_short([level("a", -0.00022, p=0.01)], metric("lower"))
+    assert "1 of 1 differs: a (−0.00022)." in told
+    (told,) = in_short([level("a", -1e-17, p=0.01)], metric("lower"))
+    assert "1 of 1 differs: a (+0.000)." in told
+
+
 def test_where_there_is_a_test_it_speaks_and_not_the_genes():
     rows = [level("a", 0.1, 0.05, 0.2, p=0.2), level("b", 0.3, 0.1, 0.4, p=0.01)]
     (told,) = in_short(rows, metric())

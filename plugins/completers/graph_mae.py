@@ -42,15 +42,24 @@ class RingPerceptron(nn.Module):
     ----------
     n_genes, width : int
     dropout : float
+
+    Attributes
+    ----------
+    slots : Tensor
+        The spot and all neighbours that one had in training, of which those that are seen are a
+        share: by the widest of the slides at hand, a spot would depend on others that are completed
+        with it. 0: these, as before it was kept.
     """
 
     mean: Tensor
     spread: Tensor
+    slots: Tensor
 
     def __init__(self, n_genes: int, width: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_genes))
         self.register_buffer("spread", torch.ones(n_genes))
+        self.register_buffer("slots", torch.zeros(()))
         self.enter = nn.Linear(6 * n_genes, width)
         self.inner = nn.Sequential(
             nn.LayerNorm(width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
@@ -68,6 +77,7 @@ class RingPerceptron(nn.Module):
         seen : Tensor of bool, of that shape
             Where values may be looked at.
         distance : Tensor of shape (n_spots, n_slots)
+            Infinite where there is no neighbour.
 
         Returns
         -------
@@ -75,14 +85,23 @@ class RingPerceptron(nn.Module):
         """
         scaled = (values - self.mean) / self.spread * seen
         rings = (distance == 0, (distance > 0) & (distance < _FIRST_RING), distance >= _FIRST_RING)
+        rings = (*rings[:2], rings[2] & distance.isfinite())
+        sizes = [ring.sum(1).to(values.dtype)[:, None, None] for ring in rings]
+        # In the second ring, neighbours that are not there count as not seen.
+        slots = torch.where(self.slots > 0, self.slots, distance.shape[1])
+        sizes[2] = torch.maximum(slots - sizes[0] - sizes[1], sizes[2])
         parts = []
-        for ring in rings:
+        for ring, size in zip(rings, sizes, strict=True):
             weight = ring.to(values.dtype)[:, None]
             total, number = weight @ scaled, weight @ seen.to(values.dtype)
-            parts += [total / number.clamp_min(1), number / weight.sum(-1, True).clamp_min(1)]
+            parts += [total / number.clamp_min(1), number / size.clamp_min(1)]
         x = self.enter(torch.cat([part.squeeze(1) for part in parts], dim=1))
         out: Tensor = self.leave(x + self.inner(x))
         return self.mean + self.spread * out
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        state.setdefault(f"{prefix}slots", self.slots)
+        super()._load_from_state_dict(state, prefix, *rest)
 
 
 @dataclass
@@ -110,13 +129,14 @@ class GraphMAE(TorchCompleter):
         return RingPerceptron(n_genes, self.width, self.dropout)
 
     def prepare(self, network: nn.Module, train: Slides) -> nn.Module:
-        """Give it the mean and the standard deviation of what was measured of each gene."""
+        """Give it mean and deviation of what was measured of each gene, and how wide rings are."""
         values = np.where(train.mask, train.target, np.nan).astype(np.float64)
         empty = ~train.mask.any(axis=0)
         values[:, empty] = 0
         assert isinstance(network, RingPerceptron)
         network.mean.copy_(torch.from_numpy(np.nanmean(values, axis=0)))
         spread = np.nanstd(values, axis=0)
+        network.slots.fill_(self.table(train).index.shape[1])
         network.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
         return network
 

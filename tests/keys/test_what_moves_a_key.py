@@ -49,7 +49,7 @@ VIEWS = (
 )
 PREPARED = (
     READING
-    | modules("spared_bench/data", "targets")
+    | modules("spared_bench/data", "gene_columns targets")
     | modules(
         "spared_bench/processing",
         "__init__ annotation combat compiled counting filtering graph joining known_spots median"

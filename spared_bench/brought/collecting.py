@@ -164,7 +164,7 @@ def _axes(table: Named, spots: Names, genes: Names) -> tuple[Names, Names]:
     if not n_genes and not n_spots:
         some = f", such as {', '.join(map(repr, table.columns[:3]))}" if table.columns else ""
         raise SubmissionError(
-            f"No column of {table.source} is a gene or a spot of the dataset: it has"
+            f"{table.source} has no column that is a gene or a spot of the dataset: it has"
             f" {len(table.columns)} columns{some}."
             f" Genes are called like {', '.join(map(repr, genes.names[:2]))} or"
             f" {genes.others[0]!r}, spots like {spots.names[0]!r}. A table needs both names:"
@@ -198,7 +198,8 @@ def _nothing(source: str, down: Names, odd: Sequence[str]) -> str:
     found = f" It names {', '.join(map(repr, odd[:2]))}." if odd else ""
     short = next((name for name in down.others if name not in {*down.names, *down.shared}), "")
     return (
-        f"No row of {source} is one of the {len(down.names)} {down.what} that are scored.{found}"
+        f"{source} has no row that is one of the {len(down.names)} {down.what} that are scored."
+        f"{found}"
         f" They are called like {', '.join(map(repr, down.names[:2]))}"
         f"{f' or {short!r}' if short else ''}. Write the names"
         " as the index (first column) of the table. `spared-bench export split` writes them down."

@@ -228,7 +228,7 @@ def test_what_is_missing_is_nan_and_known_spots_of_other_splits_are_passed_by(tm
         (lambda f: f.rename(columns={"E3": "EE3"}), r"1 gene .*'EE3'.*Did you mean 'E3'"),
         (lambda f: f.rename(index={"b_s2": "b_s9"}), r"1 spot .*'b_s9'.*--ignore-unknown"),
         (lambda f: f.mask(f == f.iloc[1, 1]), r"1 value other than finite .*'a_s1', 'E2'"),
-        (lambda f: f.rename(index=str.upper, columns=str.lower), r"No column .* is a gene or a s"),
+        (lambda f: f.rename(index=str.upper, columns=str.lower), r"no column that is a gene or a s"),
     ],
 )
 def test_bad_tables_are_refused_with_what_to_do(write, name, change, told, tmp_path):
@@ -246,7 +246,9 @@ def test_unknown_names_are_left_out_where_that_is_asked_for(tmp_path):
 
 def test_a_table_without_names_says_that_it_needs_them(tmp_path):
     FRAME.to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(SubmissionError, match=r"No row of p.csv is one of the 4 spots.*as the ind"):
+    with pytest.raises(
+        SubmissionError, match=r"p.csv has no row that is one of the 4 spots.*as the ind"
+    ):
         read(tmp_path / "p.csv")
 
 

@@ -149,7 +149,9 @@ def test_a_file_that_cannot_be_opened_is_told_before_the_dataset_is_prepared(tmp
 def test_predictions_of_training_slides_alone_are_none(bench, table, frame):
     train = table.obs_names[table.obs["split"].to_numpy() == "train"]
     frame = frame.iloc[: len(train)].set_axis(train[: len(frame)], axis=0)
-    with pytest.raises(SubmissionError, match=r"No row of The table is one of|no spot of the test"):
+    with pytest.raises(
+        SubmissionError, match=r"The table has no row that is one of|no spot of the test"
+    ):
         bring(bench, frame, "toy", method="outside")
 
 

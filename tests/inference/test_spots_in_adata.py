@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 
 import anndata as ad
@@ -11,9 +10,8 @@ import pytest
 from PIL import Image
 
 import spared_bench
-from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import CoordinateError
-from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.inference.trained_toy import train
 
 KEY = "toy/none/linear-probe"
 CENTRES = np.array([[60.0, 80.0], [100.0, 64.0], [72.0, 120.0], [4.0, 4.0]])
@@ -22,18 +20,8 @@ CENTRES = np.array([[60.0, 80.0], [100.0, 64.0], [72.0, 120.0], [4.0, 4.0]])
 @pytest.fixture(scope="module")
 def trained_workspace(prepared_workspace, tmp_path_factory):
     """A workspace in which the linear probe is trained."""
-    root = tmp_path_factory.mktemp("trained") / "workspace"
-    shutil.copytree(prepared_workspace, root)
-    bench = make_bench(
-        str(TOY_PROTOCOL),
-        workspace=root,
-        plugin_files=[TOY_PLUGIN],
-        device="cpu",
-        parameters={"linear-probe": {"alpha": 1.0}},
-    )
-    plan = select(bench, ["toy"], ["none"], ["linear-probe"])
-    assert not execute(plan, executor="inline", workers=1, track=False, figures=False).failed
-    return root
+    folder = tmp_path_factory.mktemp("trained")
+    return train(prepared_workspace, folder, ["linear-probe"], **{"linear-probe": {"alpha": 1.0}})
 
 
 @pytest.fixture

@@ -42,24 +42,18 @@ from spared_bench.registry import discover
 from spared_bench.trials.completed import completed
 from spared_bench.trials.products import prepare
 from tests.conftest import TOY_PLUGIN, TOY_PROTOCOL
+from tests.inference.trained_toy import train
 
 
 @pytest.fixture(scope="module")
 def trained_workspace(prepared_workspace, tmp_path_factory):
     """A workspace in which a network, a probe and a method that cannot be saved are trained."""
-    root = tmp_path_factory.mktemp("trained") / "workspace"
-    shutil.copytree(prepared_workspace, root)
-    bench = make_bench(
-        str(TOY_PROTOCOL),
-        workspace=root,
-        plugin_files=[TOY_PLUGIN],
-        device="cpu",
-        parameters={"linear-probe": {"alpha": 1.0}, "vit-b-delta": DELTA},
+    return train(
+        prepared_workspace,
+        tmp_path_factory.mktemp("trained"),
+        ["linear-probe", "vit-b-delta", "toy-mean"],
+        **{"linear-probe": {"alpha": 1.0}, "vit-b-delta": DELTA},
     )
-    plan = select(bench, ["toy"], ["none"], ["linear-probe", "vit-b-delta", "toy-mean"])
-    report = execute(plan, executor="inline", workers=1, track=False, figures=False)
-    assert not report.failed
-    return root
 
 
 VIEW_PLUGIN = TOY_PLUGIN.with_name("view_plugin.py")

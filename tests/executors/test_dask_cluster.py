@@ -136,8 +136,9 @@ def test_a_scheduler_without_workers_is_told_and_waited_for(workspace, tmp_path)
     started, told = [], []
 
     def log(line):
-        told.append(line)
-        started.append(start_worker(address, tmp_path / "late"))
+        if not line.startswith("Slide "):  # in doubt, as their images are grey
+            told.append(line)
+            started.append(start_worker(address, tmp_path / "late"))
 
     try:
         report = execute(

@@ -15,11 +15,22 @@ from spared_bench.registry import discover
 from spared_bench.testing import predictor_checks, with_noise, with_views
 from spared_bench.testing.known import tiny_sections
 from spared_bench.testing.predictors import CONTEXT
+from spared_bench.threads import use_threads
 from spared_bench_plugins.predictors import spared_bench_predictors
 
 SPECS = spared_bench_predictors()
 REGISTRY = discover()
 CHECKS = {spec.name: predictor_checks(spec.name, REGISTRY) for spec in SPECS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Train all with as many threads, as sums go by them: a run in this process leaves its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            patch.setenv(name, "1")  # and back, for what other tests begin
+        use_threads(1)
+        yield
 
 
 @pytest.mark.parametrize(

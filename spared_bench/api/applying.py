@@ -362,9 +362,8 @@ def _of_adata(
     diameter = spot_diameter_px or number(factors.get("spot_diameter_fullres", 0.0))
     if not diameter > 0:
         raise UsageError("The AnnData does not say how wide a spot is: give `spot_diameter_px`.")
-    if not spot_diameter_px and diameter > (
-        pitch := nearest_px(wanted.centres)
-    ):  # else they are meant so
+    centres = wanted.centres
+    if not spot_diameter_px and diameter > (pitch := nearest_px(centres)):  # else they are meant so
         check_overlap(diameter, pitch, where, "`spot_diameter_px`")
     copies, untold = copies_of(facts)
     with scratch_folder() as folder:

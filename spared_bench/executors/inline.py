@@ -10,7 +10,7 @@ from spared_bench.errors import UsageError
 from spared_bench.executors.cluster_file import refuse_cluster
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Job, Outcome
-from spared_bench.threads import use_threads
+from spared_bench.threads import remember_threads, use_threads
 
 
 class InlineExecutor:
@@ -50,6 +50,7 @@ class InlineExecutor:
         self._bench = Bench(settings)
         self._progress = progress
         self._waiting: deque[Job] = deque()
+        self._set_threads_back = remember_threads()  # the process is the caller's
         use_threads(settings.threads)
 
     def submit(self, job: Job) -> None:
@@ -62,5 +63,6 @@ class InlineExecutor:
         return [do_job(self._bench, job, lambda step, values: self._progress(job, step, values))]
 
     def close(self) -> None:
-        """Forget what was not begun."""
+        """Forget what was not begun, and give the process its threads back."""
         self._waiting.clear()
+        self._set_threads_back()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -8,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from spared_bench.api import execute, make_bench, select
 from spared_bench.errors import WorkspaceError
@@ -44,6 +47,27 @@ def test_local_workers_give_the_results_of_this_process(workspace, tmp_path):
     assert scores(here) == scores(there)
     assert [result.status for result in here.results] == ["ok", "ok", "error"]
     assert here.new == there.new == 4  # two candidates, of which one is the final, and two others
+
+
+@pytest.fixture
+def three_threads(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    with threadpool_limits(3):
+        torch.set_num_threads(3)
+        yield
+    torch.set_num_threads(before)
+
+
+def test_a_run_in_this_process_leaves_its_threads_as_they_were(bench, three_threads):
+    before = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+    execute(select(bench, ["toy"], ["none"], ["toy-mean"]), executor="inline", **QUIET)
+    after = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()}
+    assert {path: after[path] for path in before} == before
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert "MKL_NUM_THREADS" not in os.environ
+    assert torch.get_num_threads() == 3
 
 
 def test_a_second_run_trains_nothing(bench):

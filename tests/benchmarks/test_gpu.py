@@ -49,7 +49,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def measured(tmp_path, *arguments, alone=True):
     start = [sys.executable, "-c", ALONE] if alone else [sys.executable]
     paths = ["--json", str(tmp_path / "gpu.json"), "--table", str(tmp_path / "gpu.md")]
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "CUDA_VISIBLE_DEVICES": ""}
+    environment = {
+        **os.environ,
+        **{"PYTHONPATH": str(SCRIPT.parent), "CUDA_VISIBLE_DEVICES": ""},
+        "OMP_NUM_THREADS": "1",  # of such small work, most of the time were threads that wait
+    }
     return subprocess.run(
         [*start, str(SCRIPT), *paths, *arguments],
         check=False, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600,

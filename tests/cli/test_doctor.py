@@ -33,10 +33,15 @@ def without_weights(monkeypatch):
 
 
 @pytest.fixture
-def quick(without_weights, monkeypatch):
-    """Leave out what imports every package, too."""
+def without_imports(monkeypatch):
+    """Leave out what imports every package."""
     fine = doctor_checks.Finding("imports", OK, "")
     monkeypatch.setattr(doctor_checks, "_imports", lambda: fine)
+
+
+@pytest.fixture
+def quick(without_weights, without_imports):
+    """Leave out both."""
 
 
 def finding(space, name):
@@ -156,7 +161,9 @@ def test_a_password_of_mlflow_is_not_shown(space, quick, monkeypatch):
     assert "secret" not in finding(space, "mlflow").found
 
 
-def test_weights_in_the_folder_of_weights_count_as_here(space, tmp_path, monkeypatch):
+def test_weights_in_the_folder_of_weights_count_as_here(
+    space, without_imports, tmp_path, monkeypatch
+):
     before = finding(space, "weights")
     assert before.status == NOTE
     assert "densenet121.tv_in1k" in before.found

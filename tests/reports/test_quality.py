@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import pytest
 import tifffile
+from anndata import AnnData
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 from scipy.stats import pearsonr
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
 from spared_bench.processing.images import image_size
@@ -22,22 +27,22 @@ from spared_bench_plugins.datasets.her2st import read_section as read_her2st
 from spared_bench_plugins.datasets.mob import read_section as read_mob
 from spared_bench_plugins.datasets.planted.expression import read_slide as read_planted
 
-READERS = {
-    "C2": lambda: read_her2st(dataset_folder(HER2ST_DEMO, None), "C2"),
-    "C4": lambda: read_her2st(dataset_folder(HER2ST_DEMO, None), "C4"),
-    "MOB1": lambda: read_mob(dataset_folder(MOB_DEMO, None), "MOB1"),
-    "MOB3": lambda: read_mob(dataset_folder(MOB_DEMO, None), "MOB3"),
-}
+NAMES = ("C2", "C4", "MOB1", "MOB3")
 
 
-@pytest.fixture(scope="module", params=["C4", "MOB3"])
-def measured(request):
-    return READERS[request.param]()
+@cache
+def _read_once(name):
+    read, of = (read_mob, MOB_DEMO) if "MOB" in name else (read_her2st, HER2ST_DEMO)
+    return read(dataset_folder(of, None), name)
 
 
-@pytest.fixture
-def slide(measured):
-    return measured.copy()
+def as_measured(name):
+    return _read_once(name).copy()
+
+
+@pytest.fixture(params=["C4", "MOB3"])
+def slide(request):
+    return as_measured(request.param)
 
 
 def failed(slide):
@@ -49,9 +54,9 @@ def full_size(slide):
     return np.array(image_size(facts["image_path"])) / facts["image_scale"]
 
 
-@pytest.mark.parametrize("name", list(READERS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_slide_as_measured_passes_every_test(name):
-    checks = check_slide(READERS[name]())
+    checks = check_slide(as_measured(name))
     assert [check.test for check in checks] == list(TESTS)
     assert all(check.passed for check in checks), [check.message for check in checks]
 
@@ -95,7 +100,7 @@ def _saved(slide, tmp_path, change=lambda pixels: pixels, suffix="png", **option
     [(2, "jpg"), (3, "png"), (4, "tif"), (5, "webp"), (6, "jpg"), (7, "png"), (8, "tif")],
 )
 def test_an_image_that_is_shown_turned_is_told_apart_by_what_its_spots_fit(tmp_path, tag, suffix):
-    slide = READERS["MOB3"]()
+    slide = as_measured("MOB3")
     exif = PIL.Image.Exif()
     exif[274] = tag
     pixels = _saved(slide, tmp_path, suffix=suffix, exif=exif)
@@ -117,7 +122,7 @@ def test_an_image_that_is_shown_turned_is_told_apart_by_what_its_spots_fit(tmp_p
 
 
 def test_of_a_few_spots_on_an_image_that_is_shown_turned_nothing_can_be_told(tmp_path):
-    slide = READERS["MOB1"]()[:20].copy()
+    slide = as_measured("MOB1")[:20].copy()
     assert "turned" not in failed(slide)
     exif = PIL.Image.Exif()
     exif[274] = 3
@@ -130,7 +135,7 @@ def test_of_a_few_spots_on_an_image_that_is_shown_turned_nothing_can_be_told(tmp
 
 @pytest.mark.parametrize(("bits", "passed"), [(5, False), (6, False), (7, False), (8, True)])
 def test_an_image_of_fewer_bits_than_it_is_stored_in_is_flagged(tmp_path, bits, passed):
-    slide = READERS["MOB3"]()[:20].copy()
+    slide = as_measured("MOB3")[:20].copy()
     pixels = _saved(slide, tmp_path, lambda pixels: pixels >> (8 - bits))
     told = {check.test: check for check in check_slide(slide)}["bits"]
     assert told.passed is passed
@@ -145,7 +150,7 @@ def test_a_light_image_is_not_opened_again_to_learn_its_bits(tmp_path, monkeypat
 
 
 def test_one_light_pixel_shows_that_an_image_is_dark_and_of_eight_bits(tmp_path):
-    slide = READERS["MOB3"]()[:20].copy()
+    slide = as_measured("MOB3")[:20].copy()
 
     def darkened(pixels):
         pixels = pixels >> 2
@@ -157,7 +162,7 @@ def test_one_light_pixel_shows_that_an_image_is_dark_and_of_eight_bits(tmp_path)
 
 
 def test_an_image_that_says_that_it_is_dark_is_believed(tmp_path):
-    slide = READERS["MOB3"]()[:20].copy()
+    slide = as_measured("MOB3")[:20].copy()
     with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
         pixels = np.array(image.convert("RGB")) >> 2
     path = tmp_path / "dark.tif"
@@ -168,7 +173,7 @@ def test_an_image_that_says_that_it_is_dark_is_believed(tmp_path):
 
 
 def test_an_image_of_sixteen_bits_of_which_fifteen_are_used_is_flagged(tmp_path):
-    slide = READERS["MOB3"]()[:20].copy()
+    slide = as_measured("MOB3")[:20].copy()
     with PIL.Image.open(slide.uns["slide"]["image_path"]) as image:
         pixels = np.array(image.convert("RGB")).astype(np.uint16) * 128
     path = tmp_path / "fifteen.tif"
@@ -194,7 +199,7 @@ def test_the_image_of_another_slide_is_unrelated(tmp_path):
 
 
 def test_a_slide_that_cannot_be_tested_says_why(tmp_path):
-    slide = READERS["MOB1"]()
+    slide = as_measured("MOB1")
     (first, *_) = check_slide(slide[:20].copy())
     assert (first.passed, first.message) == (None, "The slide has 20 spots; the tests need 60.")
     slide.uns["slide"]["image_path"] = ""
@@ -219,7 +224,7 @@ def _in_one_channel(channel):
     ],
 )
 def test_an_image_of_fluorescence_or_in_grey_is_flagged(tmp_path, name, change, told):
-    slide = READERS[name]()
+    slide = as_measured(name)
     pixels = np.asarray(PIL.Image.open(slide.uns["slide"]["image_path"]).convert("RGB"))
     PIL.Image.fromarray(np.rint(change(pixels)).astype(np.uint8)).save(tmp_path / "x.png")
     slide.uns["slide"]["image_path"] = str(tmp_path / "x.png")
@@ -230,7 +235,7 @@ def test_an_image_of_fluorescence_or_in_grey_is_flagged(tmp_path, name, change, 
 
 @pytest.mark.parametrize("image", [True, False])
 def test_a_slide_of_few_spots_is_flagged_with_an_image_or_without(image):
-    slide = READERS["MOB1"]()
+    slide = as_measured("MOB1")
     if not image:
         slide.uns["slide"]["image_path"] = ""
     few = {n: check_slide(slide[:n].copy())[-1] for n in (2, 19, 20)}
@@ -240,7 +245,7 @@ def test_a_slide_of_few_spots_is_flagged_with_an_image_or_without(image):
 
 
 def test_an_image_without_empty_background_is_not_asked_where_its_tissue_is(tmp_path):
-    slide = READERS["MOB1"]()
+    slide = as_measured("MOB1")
     width, height = image_size(slide.uns["slide"]["image_path"])
     rng = np.random.default_rng(0)
     full = rng.integers(90, 150, size=(height, width, 3), dtype=np.uint8)
@@ -273,6 +278,27 @@ def test_spots_on_a_tile_of_zeros_are_flagged_and_dark_tissue_is_not(tmp_path, v
         found = int(told.message.split()[0].replace(",", ""))
         assert 0 < wholly <= found <= partly < slide.n_obs
         assert "Fetch the image again, or leave these spots out." in told.message
+
+
+@pytest.mark.parametrize(("n_spots", "n_genes"), [(40, 300), (300, 40), (30, 30), (5, 60)])
+def test_components_are_those_of_scikit_learn(rng, n_spots, n_genes):
+    counts = rng.poisson(np.exp(rng.normal(size=(n_spots, 1)) + rng.normal(size=n_genes)))
+    slide = AnnData(csr_matrix(counts, dtype=np.float32))
+    found = foretelling.responses_of(slide)
+
+    totals = counts.sum(axis=1, keepdims=True)
+    values = np.log1p(1e4 * counts / np.maximum(totals, 1))
+    n_components = min(6, n_spots - 1)
+    expected = PCA(n_components, svd_solver="full").fit_transform(values)
+    expected = np.column_stack([np.log10(totals + 1), expected])
+    likeness = np.abs(np.corrcoef(found.T, expected.T))[: found.shape[1], found.shape[1] :]
+    assert found.shape == expected.shape
+    assert np.sort(likeness.max(axis=0)) == pytest.approx(np.ones(n_components + 1), abs=1e-6)
+
+
+def test_spots_that_are_all_alike_have_no_components():
+    slide = AnnData(csr_matrix(np.full((7, 20), 3, dtype=np.float32)))
+    assert np.array_equal(foretelling.responses_of(slide), np.zeros((7, 1)))
 
 
 def test_the_held_out_correlation_is_that_of_scikit_learn(rng):

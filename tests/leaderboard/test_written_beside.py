@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system doe
 
 
 def files_of(page):
-    """Return the files of the protocols; the folder above is named by the time of the build, too."""
+    """Return the files of the protocols; the folder above is named by the time, too."""
     found = {
         f"{path.parent.name}/{path.name}": path.read_bytes()
         for path in page.parent.glob("data-*/p*/*.js")

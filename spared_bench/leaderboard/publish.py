@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spared_bench.errors import TrackingError, WorkspaceError
 from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard.counted import shown_results
 from spared_bench.leaderboard.entries import read_entries
-from spared_bench.leaderboard.merging import without_foreign_seeds
 from spared_bench.leaderboard.plugin_facts import (
     known_to,
     protocol_files,
@@ -39,7 +39,6 @@ from spared_bench.trials.outdated import (
     RecordedCells,
     outdated_cells,
     remarks_on_code,
-    without,
 )
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
@@ -295,9 +294,8 @@ def _build_once(
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results, said = collect(workspace, protocol, source, left_out, at_hand)
         outdated = outdated_cells(said, known.settings)
-        results = without(results, outdated, left_out)
         known = known.with_remarks(remarks_on_code(said, outdated))
-        shown = without_foreign_seeds(results, known.seeds, left_out)
+        shown = shown_results(results, outdated, known, left_out)
         trials = with_what_is_known(shown, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
 from spared_bench.leaderboard.comparisons import errors, records, relative
+from spared_bench.leaderboard.folds import fold_columns
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import error
 from spared_bench.leaderboard.merging import origin_of
@@ -38,12 +40,15 @@ class _Board:
 
     def behind(self, dataset: str) -> list[TrialResult]:
         """Return the trials of a dataset of the board; where folds are joined, those of each."""
+        if dataset in self.columns.values():
+            return [each for each in self.trials if self.columns.get(each.dataset) == dataset]
+        return [each for each in self.trials if each.dataset == dataset]
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Under which name of a dataset each fold stands, where folds are joined."""
         joined = self.part.ranking.folds == "mean"
-        return [
-            each
-            for each in self.trials
-            if each.dataset == dataset or (joined and each.facts.get("fold_of") == dataset)
-        ]
+        return fold_columns(self.trials, self.known.datasets) if joined else {}
 
     def alone(self, dataset: str) -> str:
         """Say what a score is that is not a mean over slides to take an interval of."""

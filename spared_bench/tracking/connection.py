@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spared_bench.errors import SparedBenchError, TrackingError, shortened
+from spared_bench.lasting import write_lasting
 from spared_bench.store.disk import way_out
 from spared_bench.tracking.database import (
     DATABASE,
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENTS = "spared-bench/"
+#: Tag of a run on a server that several workspaces may log to: which of them logged it.
+WORKSPACE = "spared_bench.workspace"
+OWNER_NOTE = "mlflow.workspace"
+_MOST_OF_AN_OWNER = 100
 _PAGE = 1_000  # runs asked for at once
 _MOST_LETTERS = 1_000  # of what a server says went wrong: its page of an error, for one
 _REFUSES = re.compile(r"error code 40[13]\b")
@@ -67,6 +73,27 @@ class Connection:
         """Whether it is a file that nobody has made yet: nothing was logged, and it is not made."""
         path = database_file(self.uri)
         return path is not None and not path.exists()
+
+    def owner(self, *, make: bool = False) -> str:
+        """Return by what the runs of this workspace are told from those of others at this place.
+
+        Empty where the place is the workspace's own database, and where nothing was logged yet.
+
+        Parameters
+        ----------
+        make : bool
+            Whether one is made where there is none: whoever logs needs it.
+        """
+        if database_file(self.uri) == self.workspace / DATABASE:
+            return ""
+        note = self.workspace / OWNER_NOTE
+        if not note.exists() and make:
+            self.workspace.mkdir(parents=True, exist_ok=True)
+            write_lasting(note, f"{uuid.uuid4().hex}\n")
+        try:
+            return note.read_text(encoding="ascii").strip()[:_MOST_OF_AN_OWNER]
+        except (OSError, UnicodeError):
+            return ""
 
     @property
     def client(self) -> Any:

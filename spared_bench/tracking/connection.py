@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from spared_bench.errors import SparedBenchError, TrackingError, shortened
 from spared_bench.lasting import write_lasting
@@ -113,10 +113,10 @@ class Connection:
 
     def experiment_id(self, name: str) -> str:
         """Find or make the experiment ``spared-bench/<name>``; a deleted one is restored."""
-        found = self.client.get_experiment_by_name(EXPERIMENTS + name)
+        found = self._named(EXPERIMENTS + name)
         if found is None:
             made: str = self.client.create_experiment(EXPERIMENTS + name, self._artifacts(name))
-            return made
+            return made or self._no_mlflow()
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         experiment_id: str = found.experiment_id
@@ -127,7 +127,7 @@ class Connection:
         if name:
             # Not by LIKE, which takes a `_` or `%` for any letters, and most often no case.
             wanted = EXPERIMENTS + name + end
-            one = self.client.get_experiment_by_name(wanted)
+            one = self._named(wanted)
             there = one is not None and (one.name, one.lifecycle_stage) == (wanted, "active")
             return [one.experiment_id] if there else []
         condition = f"name LIKE {quoted(EXPERIMENTS + '%')}"
@@ -139,6 +139,24 @@ class Connection:
             token = page.token
             if not token:
                 return ids
+
+    def _named(self, name: str) -> Any:
+        """Return the experiment of a name, in whatever case; ``None`` where there is none.
+
+        Its client takes any answer in JSON for one of MLflow's, whatever is lacking in it: so what
+        a proxy answers to everything would be a server on which all is logged, and nothing kept.
+        """
+        found = self.client.get_experiment_by_name(name)
+        if found is not None and not (found.name and found.experiment_id):
+            self._no_mlflow()
+        return found
+
+    def _no_mlflow(self) -> NoReturn:
+        raise TrackingError(
+            f"What answers at {self.where} is no MLflow server: asked for an experiment, it names"
+            " none. Set MLFLOW_TRACKING_URI to the address of the server itself, or take it away:"
+            " runs then go to SQLite in the workspace."
+        )
 
     def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition in MLflow's language."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -181,6 +182,15 @@ def test_a_parameter_that_no_dataset_may_set_is_refused(parameters, message):
     with pytest.raises(ProtocolError) as refused:
         processing.for_dataset(made_up(parameters=parameters))
     assert message in str(refused.value)
+
+
+def test_a_scheme_of_folds_may_have_hyphens_in_its_name():
+    processing = parse_protocol(
+        SMALL + "processing: {per_dataset: {made_up.leave-one-out: {n_genes: 2}}}", "x"
+    ).processing
+    spec = replace(made_up(), folds={"leave-one-out": {"b": ("b",)}})
+    (fold,) = spec.fold_specs("leave-one-out")
+    assert processing.for_dataset(fold).n_genes == 2
 
 
 def test_a_misspelt_setting_per_dataset_is_refused_when_the_protocol_is_read():

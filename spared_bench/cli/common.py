@@ -21,7 +21,7 @@ from spared_bench.errors import SparedBenchError, UsageError, shortened
 from spared_bench.guard import end_copy, keep_output, say
 from spared_bench.harmless import harmless
 from spared_bench.results import nan_to_none
-from spared_bench.store.disk import LOST, is_lost
+from spared_bench.store.disk import LOST, is_lost, with_loss
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -262,6 +262,6 @@ def fail(error: SparedBenchError) -> int:
     """Print an error as a user sees it; return the exit status."""
     told = shortened(str(error), _MOST_LETTERS)
     if is_lost(error.__cause__) and LOST not in told:  # which a reader may have taken for damage
-        told = f"{told.rstrip('.')}. {LOST}"
+        told = with_loss(told)
     echo(f"{type(error).__name__}: {told}", err=True)
     return error.exit_code

@@ -12,6 +12,8 @@ from spared_bench.words import counted
 
 if TYPE_CHECKING:
     from spared_bench.api import Report
+    from spared_bench.leaderboard import Known
+    from spared_bench.results import TrialResult
 
 
 def show_report(report: Report, as_json: bool) -> None:
@@ -37,21 +39,30 @@ def show_report(report: Report, as_json: bool) -> None:
 def _digest(report: Report) -> list[str]:
     """Return the summary of a run of people's own slides; of others, the board is the place."""
     from spared_bench.leaderboard.digest import digest
-    from spared_bench.leaderboard.plugin_facts import known_to
     from spared_bench.sources.description import FACTORY
 
     bench = report.plan.bench
     if not all(bench.dataset(result.dataset).factory == FACTORY for result in report.results):
         return []
-    return digest(report.results, known_to(bench.registry, [bench.protocol]))
+    return digest(*_as_on_the_page(report))
+
+
+def _as_on_the_page(report: Report) -> tuple[list[TrialResult], Known]:
+    """Return the results of a run, and what is known of them, as the page takes both.
+
+    So that a dataset which the protocol does not list enters no mean and no rank here either.
+    """
+    from spared_bench.leaderboard.plugin_facts import known_to, with_what_is_known
+
+    bench = report.plan.bench
+    trials = with_what_is_known(report.results, [], bench.registry, [bench.protocol])
+    return trials, known_to(bench.registry, [bench.protocol])
 
 
 def _print_report(report: Report, summary: Sequence[str]) -> None:
     from spared_bench.leaderboard import terminal_table
-    from spared_bench.leaderboard.plugin_facts import known_to
 
-    bench = report.plan.bench
-    columns, rows = terminal_table(report.results, known_to(bench.registry, [bench.protocol]))
+    columns, rows = terminal_table(*_as_on_the_page(report))
     if rows:
         print_table(columns, rows)
     without = f", {counted(len(report.failed), 'cell')} without a score" if report.failed else ""

@@ -16,7 +16,7 @@ from spared_bench.reports.slide_checks import check_slides
 from spared_bench.reports.slide_pictures import draw_slides
 from spared_bench.reports.trial_figures import draw_figures
 from spared_bench.results import TrialResult
-from spared_bench.store.disk import LOST, is_lost
+from spared_bench.store.disk import is_lost, with_loss
 from spared_bench.trials.completed import make_completed
 from spared_bench.trials.own_folder import own_folder
 from spared_bench.trials.products import make_dataset
@@ -48,7 +48,7 @@ def do_job(bench: Bench, job: Job, report: Report | None = None) -> Outcome:
     except BaseException as error:
         message, story = in_words(error)
         if is_lost(error):
-            return Outcome(job, "unwritable", f"{message} {LOST}", story)
+            return Outcome(job, "unwritable", with_loss(message), story)
         return Outcome(job, "error", message, story)
     took = time.perf_counter() - started
     worked = result.seconds.get("total", took) if result is not None else took

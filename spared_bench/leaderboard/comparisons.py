@@ -170,9 +170,7 @@ def pairwise(blocks: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> d
     from spared_bench.statistics.omnibus import rank_table
 
     ranks, difference, groups = rank_table(blocks)
-    # Errors of hard datasets are larger: only relative differences can be ranked together. A
-    # dataset with an error of 0 has no such scale and keeps its own.
-    scaled = relative(blocks, metric, records(part, metric)).fillna(blocks)
+    scaled = _scaled(blocks, part, metric)
     matrices = {test.name: test.load()(scaled if test.relative else blocks) for test in PAIR_TESTS}
     return {
         "critical_difference": difference,
@@ -181,6 +179,15 @@ def pairwise(blocks: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> d
         "pairs": list(map(str, blocks.columns)),
         "matrices": {name: found.to_numpy().tolist() for name, found in matrices.items()},
     }
+
+
+def _scaled(matrix: pd.DataFrame, part: ProtocolBoard, metric: MetricSpec) -> pd.DataFrame:
+    """Return errors on one scale: those of hard datasets are larger.
+
+    Only relative differences can be ranked together. A dataset with an error of 0 has no such scale
+    and keeps its own.
+    """
+    return relative(matrix, metric, records(part, metric)).fillna(matrix)
 
 
 def completion_effects(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str, Any]]:
@@ -194,7 +201,9 @@ def completion_effects(part: ProtocolBoard, metric: MetricSpec) -> list[dict[str
 
     def matrix(completer: str) -> pd.DataFrame:
         mine = [row for row in rows if row.completer == completer]
-        return errors(mine, part.counted, metric, [_method(row) for row in mine])
+        found = errors(mine, part.counted, metric, [_method(row) for row in mine])
+        # As for pairs of methods: else the dataset with the largest errors outranks all others.
+        return _scaled(found, part, metric) if can_be_normalised(metric) else found
 
     raw = matrix(RAW)
     return [

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 from typing import Any
 
 from spared_bench.leaderboard.comparisons import errors, records, relative
+from spared_bench.leaderboard.folds import fold_columns
 from spared_bench.leaderboard.means import evaluation_split
 from spared_bench.leaderboard.measures import error
 from spared_bench.leaderboard.merging import origin_of
@@ -38,12 +40,15 @@ class _Board:
 
     def behind(self, dataset: str) -> list[TrialResult]:
         """Return the trials of a dataset of the board; where folds are joined, those of each."""
+        if dataset in self.columns.values():
+            return [each for each in self.trials if self.columns.get(each.dataset) == dataset]
+        return [each for each in self.trials if each.dataset == dataset]
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Under which name of a dataset each fold stands, where folds are joined."""
         joined = self.part.ranking.folds == "mean"
-        return [
-            each
-            for each in self.trials
-            if each.dataset == dataset or (joined and each.facts.get("fold_of") == dataset)
-        ]
+        return fold_columns(self.trials, self.known.datasets) if joined else {}
 
     def alone(self, dataset: str) -> str:
         """Say what a score is that is not a mean over slides to take an interval of."""
@@ -55,17 +60,27 @@ class _Board:
 
     def slides(self, dataset: str) -> dict[str, str]:
         """Return the donor of each slide of the evaluation split; a slide's name if unknown."""
-        mine = self.behind(dataset)
-        donor = {
-            each["slide_id"]: each["patient_id"] or each["slide_id"]
-            for name in dict.fromkeys(trial.dataset for trial in mine)
-            for each in self.known.datasets.get(name, {}).get("slides", ())
-        }
+        mine, donor = self.behind(dataset), self._said(dataset)
         return {
-            name: donor.get(name, name)
+            name: donor.get(name) or name
             for each in mine
             for name in each.slide_scores.get(evaluation_split(each), {})
         }
+
+    def _said(self, dataset: str) -> dict[str, str]:
+        """Return what is said of the donors of slides, which may be nothing."""
+        return {
+            each["slide_id"]: each["patient_id"]
+            for name in dict.fromkeys(trial.dataset for trial in self.behind(dataset))
+            for each in self.known.datasets.get(name, {}).get("slides", ())
+        }
+
+    def tested(self, dataset: str, n: int) -> str:
+        """Say what a test counts: donors where they are said, else slides, which may share one."""
+        said = self._said(dataset)
+        if all(said.get(name) for name in self.slides(dataset)):
+            return counted(n, "donor")
+        return f"{counted(n, 'slide')} of unknown donors"
 
     def sample(self, dataset: str) -> str:
         """Say over what an interval is: sections of one donor are alike, which makes it narrow."""
@@ -161,14 +176,15 @@ def _told_apart(board: _Board, dataset: str, first: Row, second: Row) -> str:
     both = sorted(name for name in mine.keys() & its if math.isfinite(mine[name] + its[name]))
     if len(both) < _fewest():
         return (
-            f"not known to be worse: {counted(len(both), 'donor')} to test on, and a"
+            f"not known to be worse: {board.tested(dataset, len(both))} to test on, and a"
             f" signed-rank test needs {_fewest()}"
         )
     from spared_bench.statistics.pairwise import wilcoxon_p
 
     p = wilcoxon_p(*_paired(both, mine, its))
     said = "significantly worse" if p < ALPHA else "not significantly worse"
-    return f"{said} (p = {p:.2g}, signed-rank test over {len(both)} donors)"
+    over = board.tested(dataset, len(both))
+    return f"{said} (p = {p:.2g}, signed-rank test over {over})"
 
 
 def _paired(names: Sequence[str], *values: Mapping[str, float]) -> Any:

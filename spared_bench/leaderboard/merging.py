@@ -9,7 +9,7 @@ are ``brought``: neither counts as trained here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +58,9 @@ def entry_trials(
 
 
 def with_listing(
-    trials: Iterable[TrialResult], listed: Mapping[str, Sequence[str]]
+    trials: Iterable[TrialResult],
+    listed: Mapping[str, Sequence[str]],
+    joined: Mapping[str, Collection[str]] | None = None,
 ) -> Iterator[TrialResult]:
     """Mark the trials on datasets that their protocol does not list.
 
@@ -66,26 +68,41 @@ def with_listing(
     ----------
     trials : iterable of TrialResult
     listed : mapping of protocol id to sequence of str
-        The datasets of each protocol that is known here, whose folds count, too, where they were
-        run here. Of one that names none, those of the workspace's own runs count; all where there
-        are none.
+        The datasets of each protocol that is known here, folds by name. Of one that is listed
+        whole, its folds count, too, where they were run here. Of a protocol that names none, the
+        datasets of the workspace's own runs count; all where there are none.
+    joined : mapping of protocol id to collection of str, optional
+        Datasets of which a protocol lists folds and ranks their mean: others report that alone.
     """
-    trials = list(trials)
+    trials, joined = list(trials), joined or {}
     run_here: dict[str, set[str]] = {}
     for trial in trials:
         if origin_of(trial) in (_RUN_HERE, _BROUGHT_HERE):
             run_here.setdefault(trial.protocol, set()).add(trial.dataset)
     for trial in trials:
         known = listed.get(trial.protocol) or run_here.get(trial.protocol) or (trial.dataset,)
-        facts = trial.facts
-        # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
-        is_own_fold = ORIGIN not in facts and facts.get("fold_of") in known
-        is_listed = trial.dataset in known or is_own_fold
-        if is_listed and UNLISTED not in facts:
+        is_listed = trial.dataset in known
+        if not is_listed:
+            # Who runs the folds of a listed dataset means them; an entry of others cannot add them.
+            is_own = ORIGIN not in trial.facts
+            wholes = joined.get(trial.protocol, ())
+            is_listed = _is_fold_of(trial, known) if is_own else trial.dataset in wholes
+        if is_listed and UNLISTED not in trial.facts:
             yield trial  # as nearly every one is
             continue
-        said = {name: value for name, value in facts.items() if name != UNLISTED}
+        said = {name: value for name, value in trial.facts.items() if name != UNLISTED}
         yield replace(trial, facts=said if is_listed else {**said, UNLISTED: True})
+
+
+def _is_fold_of(trial: TrialResult, known: Collection[str]) -> bool:
+    """Whether a trial is of a fold of what is listed whole, or by a scheme that is unknown here."""
+    whole = trial.facts.get("fold_of")
+    if not whole:
+        return False
+    schemes = [name for name in known if name.startswith(f"{whole}.")]
+    by_scheme = any(trial.dataset.startswith(f"{name.lower()}-") for name in schemes)
+    # Where folds of one scheme are listed, those of another are another task.
+    return by_scheme or (whole in known and not schemes)
 
 
 def without_foreign_facts(

@@ -72,7 +72,15 @@ def trial_facts(registry: Registry, protocol: Protocol | None) -> Facts:
 def _divided(registry: Registry, protocol: Protocol | None) -> dict[str, DatasetSpec]:
     divide = Validation().divide if protocol is None else protocol.divide
     named = registry.named("dataset").items()
-    return {name: divide(e.spec) for name, e in named if isinstance(e.spec, DatasetSpec)}
+    specs = {name: e.spec for name, e in named if isinstance(e.spec, DatasetSpec)}
+    folds = {
+        fold.name: fold
+        for name, spec in specs.items()
+        if name == spec.name  # and not another's of that name, which is called otherwise here
+        for scheme in spec.folds
+        for fold in spec.fold_specs(scheme)
+    }
+    return {name: divide(spec) for name, spec in (folds | specs).items()}
 
 
 def _registered(registry: Registry) -> Iterator[Protocol]:
@@ -185,12 +193,16 @@ def with_what_is_known(
         theirs = [entry for entry in entries if entry.protocol == name]
         found += without_foreign_facts(runs, datasets, predictors)
         found += entry_trials(theirs, datasets, predictors)
-    return list(with_listing(found, {name: _listed(each) for name, each in known.items()}))
+    listed = {name: _listed(each, registry) for name, each in known.items()}
+    return list(with_listing(found, listed, {name: _joined(p) for name, p in known.items()}))
 
 
-def _listed(protocol: Protocol) -> tuple[str, ...]:
-    """Return the datasets of a protocol; with joined folds, those that its folds are of, too."""
-    if protocol.ranking.folds == "apart":
-        return protocol.datasets
-    whole = (name.rpartition(".")[0] or name for name in protocol.datasets)
-    return tuple(dict.fromkeys([*protocol.datasets, *whole]))
+def _listed(protocol: Protocol, registry: Registry) -> tuple[str, ...]:
+    """Return the datasets of a protocol, folds by name."""
+    return tuple(fold for name in protocol.datasets for fold in registry.expand(name))
+
+
+def _joined(protocol: Protocol) -> frozenset[str]:
+    """Return the datasets of which a protocol lists folds, and ranks the mean over them."""
+    wholes = (name.rpartition(".")[0] for name in protocol.datasets)
+    return frozenset(filter(None, wholes)) if protocol.ranking.folds == "mean" else frozenset()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spared_bench.errors import TrackingError, WorkspaceError
 from spared_bench.leaderboard import Extras, build
+from spared_bench.leaderboard.counted import shown_results
 from spared_bench.leaderboard.entries import read_entries
-from spared_bench.leaderboard.merging import without_foreign_seeds
 from spared_bench.leaderboard.plugin_facts import (
     known_to,
     protocol_files,
@@ -39,7 +39,6 @@ from spared_bench.trials.outdated import (
     RecordedCells,
     outdated_cells,
     remarks_on_code,
-    without,
 )
 from spared_bench.words import counted
 from spared_bench.workspace import Workspace
@@ -82,6 +81,7 @@ def publish(
     if state and is_built(place.leaderboard / PAGE, state):
         return place.leaderboard / PAGE
     left_out: list[str] = []
+    remarks: list[str] = []
     page = build_leaderboard(
         place,
         name,
@@ -92,8 +92,9 @@ def publish(
         registry=bench.registry,
         plugin_files=[Path(file) for file in bench.settings.plugin_files],
         left_out=left_out,
+        remarks=remarks,
     )
-    for told in in_short(left_out):
+    for told in (*remarks, *in_short(left_out)):
         tell(told)
     # Of what was read while it was built, nothing has changed if the state is still the same.
     if page and state and state_with(database_state(place)) == state:
@@ -214,6 +215,7 @@ def build_leaderboard(
     plugin_files: Sequence[Path] = (),
     records: Records | None = None,
     left_out: list[str] | None = None,
+    remarks: list[str] | None = None,
 ) -> Path | None:
     """Build the site and the tables; return the page, or ``None`` if there is nothing to show.
 
@@ -242,6 +244,8 @@ def build_leaderboard(
         again.
     left_out : list of str, optional
         Takes a sentence for everything that is there and not shown; the page has them, too.
+    remarks : list of str, optional
+        Takes what the page remarks on results that are shown: those of another version.
 
     Raises
     ------
@@ -251,18 +255,20 @@ def build_leaderboard(
     from spared_bench.registry import discover
 
     left_out = [] if left_out is None else left_out
+    remarks = [] if remarks is None else remarks
     told, place = len(left_out), out or workspace.leaderboard
     registry = registry or discover([], data_dir=workspace.data_dir)
 
     once = partial(
         _build_once,
         *(workspace, protocol, source, place, command, leaderboards, registry, maps),
-        *(protocols, plugin_files, left_out),
+        *(protocols, plugin_files, left_out, remarks),
     )
     for _ in range(_ATTEMPTS - 1):
         with suppress(OvertakenError):
             return once(records, partial(_is_still, place, mark_of(place)))
         del left_out[told:]
+        remarks.clear()
         records = None  # of before
     return once(records, lambda: True)  # whatever is there
 
@@ -284,6 +290,7 @@ def _build_once(
     protocols: Sequence[Protocol],
     plugin_files: Sequence[Path],
     left_out: list[str],
+    remarks: list[str],
     records: Records | None,
     is_newest: Callable[[], bool],
 ) -> Path | None:
@@ -295,9 +302,10 @@ def _build_once(
     with uncollected() as resume, _at_hand(workspace, records) as at_hand:
         results, said = collect(workspace, protocol, source, left_out, at_hand)
         outdated = outdated_cells(said, known.settings)
-        results = without(results, outdated, left_out)
-        known = known.with_remarks(remarks_on_code(said, outdated))
-        shown = without_foreign_seeds(results, known.seeds, left_out)
+        on_code = remarks_on_code(said, outdated)
+        remarks += [f"{name}: {told}" for name, each in on_code.items() for told in each]
+        known = known.with_remarks(on_code)
+        shown = shown_results(results, outdated, known, left_out)
         trials = with_what_is_known(shown, entries, registry, protocols)
         completion = completions(workspace, protocol, source, left_out)
         if not trials and not completion:

@@ -122,7 +122,7 @@ def _protocol_board(protocol: str, results: Sequence[_Named], known: Known) -> P
     shown = {trial.key for trial in trials}
     if known.rankings.get(protocol, Ranking()).folds == "mean":
         notes += lacking_folds(trials, known.datasets)
-        trials = sorted(with_joined_folds(trials), key=_identity)
+        trials = sorted(with_joined_folds(trials, known.datasets, notes), key=_identity)
     ranking, metrics, remarks = _metrics(protocol, trials, known)
     datasets = datasets_of(trials, known.datasets)
     everything = _by_method(trials)

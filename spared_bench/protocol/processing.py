@@ -270,5 +270,7 @@ def _names_of(spec: DatasetSpec) -> list[str]:
     """Return by which names a protocol may speak of a dataset, the widest first."""
     if not spec.fold_of:
         return [spec.name]
-    scheme = spec.name.removeprefix(spec.fold_of.lower() + ".").partition("-")[0]
-    return [spec.fold_of, f"{spec.fold_of}.{scheme}", spec.name]
+    # The name of its scheme may have hyphens as well: `leave-one-out` of `leave-one-out-a1`.
+    parts = spec.name.removeprefix(spec.fold_of.lower() + ".").split("-")
+    schemes = ["-".join(parts[:end]) for end in range(1, len(parts))]
+    return [spec.fold_of, *(f"{spec.fold_of}.{scheme}" for scheme in schemes), spec.name]

@@ -105,6 +105,11 @@ def is_lost(error: BaseException | None) -> bool:
     return False
 
 
+def with_loss(told: str) -> str:
+    """Put before what a reader told of its file that the disk fails: it may call that damage."""
+    return f"{LOST} What was found: {told}"
+
+
 def why_lost(error: OSError | RuntimeError) -> str:
     """Return what to tell of a disk, or a server of files, that fails; empty for another error."""
     if not (isinstance(error, OSError) and error.errno in FAILING):

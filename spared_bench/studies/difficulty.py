@@ -19,19 +19,15 @@ import numpy as np
 from spared_bench.bench import Bench
 from spared_bench.data import COUNTS
 from spared_bench.errors import SparedBenchError
-from spared_bench.leaderboard.entries import read_entries
-from spared_bench.leaderboard.merging import origin_of
+from spared_bench.leaderboard.counted import CountedScore, counted_scores
 from spared_bench.leaderboard.publish import LEADERBOARDS
 from spared_bench.leaderboard.text import NONE
 from spared_bench.specs import DatasetSpec, MetricSpec
-from spared_bench.store.records import Records
 from spared_bench.studies.blocks import Section, Sentences, Table, Values, boxes
 from spared_bench.studies.comparing import LEVEL
 from spared_bench.studies.planning import StudyPlan
 from spared_bench.studies.tables import write_table
 from spared_bench.studies.text import probability, signed
-from spared_bench.trials.cells import cells_in
-from spared_bench.trials.outdated import outdated_cells
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.raw_slides import read_raw_slides
 
@@ -92,33 +88,18 @@ def difficulty(
 
 
 def scores_of(bench: Bench, metric: MetricSpec) -> dict[str, list[Score]]:
-    """Return all scores of a protocol by dataset: reported ones, and those of this workspace."""
-    found: dict[str, list[Score]] = {}
-    entries, _ = read_entries(LEADERBOARDS, bench.protocol.id)
-    for entry in entries:
-        if entry.withdrawn is not None:
-            continue
-        suspect = {flag.dataset for flag in entry.flags if flag.kind == "suspect-cell"}
-        for result in entry.results:
-            means = result.split_scores.get("test") or result.split_scores.get("val") or {}
-            value = means.get(metric.name)
-            if value is not None and result.dataset not in suspect:
-                found.setdefault(result.dataset, []).append(
-                    Score(entry.method, float(value), entry.trust)
-                )
-    with Records(bench.workspace.store) as records:
-        outdated = outdated_cells(records, {bench.protocol.id: bench.protocol.hash_of_a_seed})
-        cells = [cell.final for cell in cells_in(records, bench.protocol.id)]
-    for own in cells:
-        if own.cell in outdated:
-            continue
-        split = str(own.facts.get("evaluation_split", "test"))
-        reached = own.scores.get(split, {}).get(metric.name, math.nan)
-        if math.isfinite(reached) and not own.facts.get("control"):
-            found.setdefault(own.dataset, []).append(
-                Score(f"{own.predictor} ({own.completer})", float(reached), origin_of(own).trust)
-            )
-    return found
+    """Return by dataset the scores of the board's rows: reported ones, and this workspace's."""
+    return {
+        dataset: [Score(_method(each), each.value, each.origin.trust) for each in counted]
+        for dataset, counted in counted_scores(bench, metric, LEADERBOARDS).items()
+    }
+
+
+def _method(score: CountedScore) -> str:
+    """Name the method of a score as shortly as tells it from others."""
+    own = f"{score.predictor} ({score.completer})"
+    method = score.origin.method
+    return (f"{method}: {own}" if score.origin.several else method) if method else own
 
 
 def _facts(bench: Bench, name: str, scores: Sequence[Score], log: Callable[[str], None]) -> Facts:
@@ -307,6 +288,7 @@ def _limits(plan: StudyPlan, found: Sequence[Facts]) -> list[str]:
     return [
         *plan.study.notes,
         f"{reported} of {total} scores are reported by others and were not checked.",
+        "Controls, withdrawn entries and scores that bear a flag on the board are left aside.",
         "Facts of datasets go together: those with fewer genes are also those with more missing"
         " entries, so a correlation does not say which of them makes a dataset hard.",
     ]

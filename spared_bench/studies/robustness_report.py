@@ -38,19 +38,20 @@ def _name(row: Ranked) -> str:
 
 def _ranking(rows: Sequence[Ranked], metric: MetricSpec) -> Section:
     known = [row for row in rows if math.isfinite(row.mean_drop)]
+    drops = [row.mean_drop for row in known]  # in their order: equal ones share the better rank
     table = Table(
         "",
         ("rank", "method", metric.title, "mean drop", "worst drop", "under"),
         tuple(
             (
-                NONE if row.n_lacking else str(at),
+                NONE if row.n_lacking else str(drops.index(row.mean_drop) + 1),
                 _name(row),
                 score(row.clean),
                 signed(row.mean_drop),
                 signed(row.worst_drop),
                 row.worst_shift or NONE,
             )
-            for at, row in enumerate(known, start=1)
+            for row in known
         ),
         "Ranked by the mean drop over all shifts, the smallest first. A method that predicts little"
         " has little to lose: read the drop beside the score. One that lacks a drop which another"

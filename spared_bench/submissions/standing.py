@@ -82,24 +82,28 @@ def standings(
     """
     if not can_be_normalised(metric):
         return []
-    mine = _errors("", results, datasets, metric)
+    # The board reads all rows on the split on which a submission is scored.
+    splits: dict[str, str] = {each.dataset: next(iter(each.split_scores), "") for each in results}
+    mine = _errors("", results, datasets, metric, splits)
     rivals: dict[Row, np.ndarray] = {}
     for entry in others:
         if entry.withdrawn is None:
-            rivals |= _errors(entry.folder_name, entry.results, datasets, metric)
+            rivals |= _errors(entry.folder_name, entry.results, datasets, metric, splits)
     return [_standing(row, mine | rivals, datasets) for row in mine]
 
 
 def _errors(
-    label: str, results: Iterable[EntryResult], datasets: Sequence[str], metric: MetricSpec
+    label: str,
+    results: Iterable[EntryResult],
+    datasets: Sequence[str],
+    metric: MetricSpec,
+    splits: Mapping[str, str],
 ) -> dict[Row, np.ndarray]:
     """Return the error on each dataset, (n_datasets,), of the rows that have all of them."""
     found: dict[Row, dict[str, list[float]]] = {}
     for result in results:
-        scores: Mapping[str, float | None] = (
-            result.split_scores.get("test") or result.split_scores.get("val") or {}
-        )
-        value = scores.get(metric.name)
+        scores = {str(split): values for split, values in result.split_scores.items()}
+        value = scores.get(splits.get(result.dataset, ""), {}).get(metric.name)
         distance = math.nan if value is None else error(metric, value)
         if distance > 0:
             row = found.setdefault((label, result.predictor, result.completer), {})

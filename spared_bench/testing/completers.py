@@ -75,6 +75,50 @@ def _interface(subject: _Subject) -> None:
     require(not lacks, f"it {lacks}")
 
 
+def _gene_order(subject: _Subject) -> None:
+    """Raise some genes, and ask whether it is they of which more is filled in.
+
+    Which are raised are the digits of a gene's number in base two, so that no two genes are raised
+    alike.
+    """
+    plain = _filled(subject, np.zeros(subject.slides.train.n_genes))
+    numbers = np.arange(len(plain))
+    for digit in range(len(plain).bit_length()):
+        raised = (numbers >> digit) % 2 == 1
+        more = _filled(subject, 2.0 * raised) - plain
+        # As much in all, if not where it should: else it fills in something else than levels, such
+        # as zeros, or the mean of spots that were chosen by their expression.
+        if more.sum() < raised.sum():
+            raise CheckSkipped("what it fills in does not follow the level of a gene")
+        require(
+            not raised.any() or bool(more[raised].min() > more[~raised].max()),
+            f"where the values of genes {numbers[raised].tolist()} are raised by 2, it fills in"
+            f" {np.round(more, 2).tolist()} more, gene by gene: columns are not in the order of the"
+            " genes, or it learns nothing in 60 steps.",
+        )
+
+
+def _filled(subject: _Subject, higher: np.ndarray) -> np.ndarray:
+    """Return the mean of what is filled in of each gene, where genes are higher by as much."""
+
+    def raised(slides: Slides) -> Slides:
+        adata = slides.adata.copy()
+        values = adata.layers["prefilled"] + higher.astype(np.float32)
+        adata.layers["prefilled"] = values
+        adata.layers["expression"] = adata.layers["target"] = values * slides.mask
+        return replace(slides, adata=adata)
+
+    completer = construct(subject.entry)
+    if "lr" in vars(completer):
+        completer.lr = 0.03
+    slides = TinySlides(*map(raised, subject.slides))
+    budget = Budget(60, 32, 10, augment=False)
+    completer.fit(slides.train, slides.val, replace(CONTEXT, budget=budget))
+    completed = completion_of(completer, slides.train, subject.entry.spec.name)
+    means: np.ndarray = np.nanmean(np.where(slides.train.mask, np.nan, completed), axis=0)
+    return means
+
+
 def _untouched(subject: _Subject) -> None:
     slides = subject.slides.train
     before = slides.target.copy()
@@ -132,6 +176,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "its spec describes it": _described,
     "it has the methods of a completer": _interface,
     "every measured value is left as it is, and the others are finite": _untouched,
+    "what is filled in is of the gene whose column it stands in": _gene_order,
     "the same seed gives the same completion": _same_seed,
     "test slides leave the method as it is": _blind,
     "a slide of one spot survives": _one_spot,

@@ -147,6 +147,41 @@ def _sound_parts(subject: _Subject) -> None:
     checked_output(found, subject.test, subject.entry.spec.name)
 
 
+def _order_of_variances(subject: _Subject) -> None:
+    """Train on genes whose values scatter ever more, and ask which are held for the surest."""
+    found = subject.predictor.predict(subject.test)
+    if not isinstance(found, Prediction) or found.variance is None:
+        raise CheckSkipped("it predicts no variances")
+    scatter = np.geomspace(0.02, 2, subject.test.n_genes)
+
+    def scattered(slides: Any, seed: int) -> Any:
+        drawn = np.random.default_rng(seed).normal(size=(len(slides), len(scatter))) * scatter
+        found = slides.with_target((5 + drawn).astype(np.float32))
+        # The same for a method that learns counts.
+        found.adata.layers[COUNTS] = np.rint(200 * np.exp(drawn)).astype(np.float32)
+        return found
+
+    slides, predictor = subject.slides, construct(subject.entry)
+    if "lr" in vars(predictor):
+        predictor.lr = 0.03
+    budget = Budget(iterations=60, batch_size=32, validate_every=10)
+    context = replace(CONTEXT, budget=budget, transform=TargetTransform.fitted(slides.train))
+    predictor.fit(scattered(slides.train, 0), scattered(slides.val, 1), context)
+    test = subject.test
+    if test.known is not None:
+        test = replace(test, known=scattered(test.known, 2))
+    variances = np.asarray(predictor.predict(test).variance).mean(axis=0)
+    if variances.max() < 2 * variances.min():
+        raise CheckSkipped("its variances do not follow how genes scatter")
+    ranks = np.argsort(np.argsort(variances))
+    require(
+        np.corrcoef(ranks, np.arange(len(ranks)))[0, 1] > 0.5,
+        f"of genes that scatter ever more, by {scatter[0]:g} to {scatter[-1]:g}, it predicts the"
+        f" variances {[float(f'{each:.2g}') for each in variances]}: columns are not in the order"
+        " of the genes.",
+    )
+
+
 def _gene_order(subject: _Subject) -> None:
     apart = np.arange(0, 180, 30, dtype=np.float32)  # so far that any method tells genes apart
 
@@ -320,6 +355,7 @@ _CHECKS: dict[str, Callable[[_Subject], None]] = {
     "a prediction has a finite value for every spot and gene": _shape,
     "variances are not negative and probabilities of classes sum to one": _sound_parts,
     "genes keep their order": _gene_order,
+    "variances keep the order of the genes": _order_of_variances,
     "the same seed gives the same prediction": _same_seed,
     "predicting twice gives the same": _twice,
     "a prediction does not depend on the measured expression": _blind,

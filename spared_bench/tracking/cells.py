@@ -12,19 +12,20 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from spared_bench.results import IMPORTED, TrialResult
+from spared_bench.results import TrialResult
 from spared_bench.store.entries import MANIFEST
 from spared_bench.store.processes import scratch_folder
-from spared_bench.store.records import CellFile, Records
+from spared_bench.store.records import CellFile
 from spared_bench.store.trials import MADE_OF
-from spared_bench.tracking.connection import Connection
+from spared_bench.tracking.connection import WORKSPACE, Connection
 from spared_bench.tracking.inputs import LOGGED_MODEL, log_dataset, log_model, source_tags
+from spared_bench.tracking.logged import LoggedResults
 from spared_bench.tracking.run_record import PREFIX, from_run, seal_of, to_run
 
 if TYPE_CHECKING:
@@ -91,44 +92,6 @@ class LoggedCell(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LoggedResults:
-    """The current results, and what their runs say for comparisons, as the records of a store do.
-
-    Parameters
-    ----------
-    results : list of TrialResult
-    said : list of CellFile
-        One for each result, at no place.
-    """
-
-    results: list[TrialResult]
-    said: list[CellFile]
-
-    def cells(self) -> list[CellFile]:
-        """Return what is said of each result."""
-        return self.said
-
-    def filled(self, records: Records) -> LoggedResults:
-        """Return them with what runs of earlier versions do not say, if the store's records do."""
-        if all(cell.changed for cell in self.said):
-            return self
-        known = {_of(cell.record): cell for cell in records.cells() if cell.record is not None}
-        said = [
-            cell if cell.changed or cell.record is None else known.get(_of(cell.record), cell)
-            for cell in self.said
-        ]
-        return replace(self, said=said)
-
-    def is_imported(self, cell: CellFile) -> bool:
-        """Whether a result was made in another workspace than the one that logged it."""
-        return cell.record is not None and cell.record["final"] in self._imported
-
-    @cached_property
-    def _imported(self) -> frozenset[str]:
-        return frozenset(result.key for result in self.results if IMPORTED in result.facts)
-
-
 @dataclass
 class _Logged:
     """A parent run as far as it decides what is to be done."""
@@ -142,6 +105,7 @@ class _Logged:
     complete: bool
     current: bool
     said: dict[str, str]
+    owner: str
 
 
 @dataclass
@@ -157,6 +121,10 @@ class CellLog:
         self._connection = connection
         self._experiments: dict[str, _Experiment] = {}
 
+    @cached_property
+    def _owner(self) -> str:
+        return self._connection.owner(make=True)
+
     def sync(self, cell: LoggedCell) -> bool:
         """Make MLflow show a cell as the current one of its name; return whether it lacked it."""
         experiment = self._experiment(cell.final.protocol)
@@ -167,7 +135,8 @@ class CellLog:
         whole = [p for p in parents if p.complete and p.says == (p.seal or seal)]
         match = next((p for p in whole if p.content == content), None)
         if match is None:
-            for parent in [p for p in parents if not p.complete or p.key == cell.final.key]:
+            mine = [p for p in parents if p.owner == self._owner]
+            for parent in [p for p in mine if not p.complete or p.key == cell.final.key]:
                 self._delete(experiment, parent.run_id)
                 parents.remove(parent)
             parents.append(self._log_cell(experiment, cell, content, seal))
@@ -175,7 +144,8 @@ class CellLog:
             self._say(match, _said(cell))
         current = match or parents[-1]
         for parent in parents:
-            self._mark(parent, parent is current)
+            if parent is current or parent.owner == self._owner:
+                self._mark(parent, parent is current)
         return match is None
 
     def results(self, protocol: str | None, unread: list[str] | None = None) -> LoggedResults:
@@ -187,8 +157,16 @@ class CellLog:
         complete += f" and tags.`{FORMAT}` = '{VERSION}'"
         found = self._connection.experiment_ids(protocol or "")
         runs = [run for each in found for run in self._connection.runs(each, complete)]
-        # Oldest first: if logging was interrupted between two versions, the newer one counts.
-        runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+        # Oldest first: if logging was interrupted between two versions, the newer one counts. Of
+        # several workspaces that log to one server, this one's own before any other's.
+        owner = self._connection.owner()
+        runs.sort(
+            key=lambda run: (
+                run.data.tags.get(WORKSPACE, "") == owner,
+                run.info.start_time,
+                run.info.run_id,
+            )
+        )
         # By what they say themselves: experiments are renamed, and tags edited.
         cells = {(read.protocol, *read.cell): (read, run) for read, run in _all_read(runs, unread)}
         read = sorted(cells.values(), key=_order)
@@ -221,6 +199,7 @@ class CellLog:
             CURRENT: "true",
             FORMAT: VERSION,
             SEAL: seal,
+            **({WORKSPACE: self._owner} if self._owner else {}),
         }
         name = f"{trial.dataset} / {trial.completer} / {trial.predictor} / seed {trial.seed}"
         folders = [cell.folder, *filter(None, (cell.scores, cell.figures))]
@@ -229,7 +208,9 @@ class CellLog:
             tags = {ROLE: "search", "mlflow.parentRunId": run_id}
             self._log_run(experiment, child, [folder], _varied(child, cell), tags)
         self._connection.client.set_tag(run_id, COMPLETE, "true")
-        return _Logged(run_id, _name(trial), trial.key, content, seal, seal, True, True, said)
+        return _Logged(
+            run_id, _name(trial), trial.key, content, seal, seal, True, True, said, self._owner
+        )
 
     def _log_run(
         self,
@@ -280,7 +261,9 @@ class CellLog:
             experiment = _Experiment(self._connection.experiment_id(protocol))
             for run in self._connection.runs(experiment.experiment_id, f"tags.`{ROLE}` = 'cell'"):
                 parent = _logged(run)
-                experiment.parents.setdefault(parent.cell, []).append(parent)
+                # What an earlier version logged says of no workspace, and may be of this one.
+                if parent.owner in ("", self._owner):
+                    experiment.parents.setdefault(parent.cell, []).append(parent)
             self._experiments[protocol] = experiment
         return self._experiments[protocol]
 
@@ -323,10 +306,6 @@ def _said_of(result: TrialResult, tags: Mapping[str, str]) -> CellFile:
     return CellFile("", record | made_of, False, int(recorded) if recorded.isdecimal() else 0)
 
 
-def _of(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    return (*record["cell"], record["final"])
-
-
 def _logged(run: Run) -> _Logged:
     tags = run.data.tags
     try:
@@ -344,6 +323,7 @@ def _logged(run: Run) -> _Logged:
         complete=tags.get(COMPLETE) == "true",
         current=tags.get(CURRENT) == "true",
         said={name: tags[name] for name in (*_MADE_OF.values(), RECORDED) if name in tags},
+        owner=tags.get(WORKSPACE, ""),
     )
 
 

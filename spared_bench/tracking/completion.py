@@ -19,7 +19,7 @@ from spared_bench.completion.measures import MEASURES
 from spared_bench.errors import TrackingError
 from spared_bench.ordinary import read_json
 from spared_bench.store.processes import scratch_folder
-from spared_bench.tracking.connection import Connection, quoted
+from spared_bench.tracking.connection import WORKSPACE, Connection, quoted
 from spared_bench.tracking.run_record import PREFIX
 
 if TYPE_CHECKING:
@@ -60,10 +60,15 @@ def read_completion(
     from spared_bench.completion.benchmark import comparable
 
     found: list[CompletionResult] = []
+    owner = connection.owner()
+
+    def place(run: Run) -> tuple[bool, int]:
+        return run.data.tags.get(WORKSPACE, "") == owner, _shown(run)
+
     for experiment_id in connection.experiment_ids(protocol, EXPERIMENT):
         runs = connection.runs(experiment_id, f"tags.`{OF}` != ''")
-        whole = sorted((run for run in runs if CONTENT in run.data.tags), key=_shown)
-        # One run for each: another was deleted, and restored by hand.
+        whole = sorted((run for run in runs if CONTENT in run.data.tags), key=place)
+        # One run for each: another was deleted, and restored by hand, or is another workspace's.
         last = {run.data.tags[OF]: run for run in whole}
         for run in sorted(last.values(), key=_shown):
             try:
@@ -107,13 +112,18 @@ def _log_group(connection: Connection, results: Sequence[CompletionResult]) -> b
     place = json.dumps([first.dataset, first.completer])
     values = [result.as_dict() for result in results]
     content = _content(values)
-    known = list(connection.runs(experiment_id, f"tags.`{OF}` = {quoted(place)}"))
+    owner = connection.owner(make=True)
+    every = connection.runs(experiment_id, f"tags.`{OF}` = {quoted(place)}")
+    # Other workspaces may have found something else, and log it to the same server.
+    known = [run for run in every if run.data.tags.get(WORKSPACE, "") in ("", owner)]
     if same := [run for run in known if _says(connection, run, results, content)]:
         client.set_tag(same[0].info.run_id, SHOWN, _now())
         return False
     for run in known:
-        client.delete_run(run.info.run_id)
+        if run.data.tags.get(WORKSPACE, "") == owner:
+            client.delete_run(run.info.run_id)
     tags = {OF: place, "mlflow.runName": f"{first.dataset} / {first.completer}"}
+    tags |= {WORKSPACE: owner} if owner else {}
     run_id = client.create_run(experiment_id, tags=tags).info.run_id
     _log_values(client, run_id, results)
     client.log_dict(run_id, values, _FILE)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from spared_bench.errors import SparedBenchError, TrackingError, shortened
+from spared_bench.lasting import write_lasting
 from spared_bench.store.disk import way_out
 from spared_bench.tracking.database import (
     DATABASE,
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENTS = "spared-bench/"
+#: Tag of a run on a server that several workspaces may log to: which of them logged it.
+WORKSPACE = "spared_bench.workspace"
+OWNER_NOTE = "mlflow.workspace"
+_MOST_OF_AN_OWNER = 100
 _PAGE = 1_000  # runs asked for at once
 _MOST_LETTERS = 1_000  # of what a server says went wrong: its page of an error, for one
 _REFUSES = re.compile(r"error code 40[13]\b")
@@ -68,6 +74,27 @@ class Connection:
         path = database_file(self.uri)
         return path is not None and not path.exists()
 
+    def owner(self, *, make: bool = False) -> str:
+        """Return by what the runs of this workspace are told from those of others at this place.
+
+        Empty where the place is the workspace's own database, and where nothing was logged yet.
+
+        Parameters
+        ----------
+        make : bool
+            Whether one is made where there is none: whoever logs needs it.
+        """
+        if database_file(self.uri) == self.workspace / DATABASE:
+            return ""
+        note = self.workspace / OWNER_NOTE
+        if not note.exists() and make:
+            self.workspace.mkdir(parents=True, exist_ok=True)
+            write_lasting(note, f"{uuid.uuid4().hex}\n")
+        try:
+            return note.read_text(encoding="ascii").strip()[:_MOST_OF_AN_OWNER]
+        except (OSError, UnicodeError):
+            return ""
+
     @property
     def client(self) -> Any:
         """MLflow's client; the database is made where it is missing."""
@@ -86,10 +113,10 @@ class Connection:
 
     def experiment_id(self, name: str) -> str:
         """Find or make the experiment ``spared-bench/<name>``; a deleted one is restored."""
-        found = self.client.get_experiment_by_name(EXPERIMENTS + name)
+        found = self._named(EXPERIMENTS + name)
         if found is None:
             made: str = self.client.create_experiment(EXPERIMENTS + name, self._artifacts(name))
-            return made
+            return made or self._no_mlflow()
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         experiment_id: str = found.experiment_id
@@ -100,7 +127,7 @@ class Connection:
         if name:
             # Not by LIKE, which takes a `_` or `%` for any letters, and most often no case.
             wanted = EXPERIMENTS + name + end
-            one = self.client.get_experiment_by_name(wanted)
+            one = self._named(wanted)
             there = one is not None and (one.name, one.lifecycle_stage) == (wanted, "active")
             return [one.experiment_id] if there else []
         condition = f"name LIKE {quoted(EXPERIMENTS + '%')}"
@@ -112,6 +139,24 @@ class Connection:
             token = page.token
             if not token:
                 return ids
+
+    def _named(self, name: str) -> Any:
+        """Return the experiment of a name, in whatever case; ``None`` where there is none.
+
+        Its client takes any answer in JSON for one of MLflow's, whatever is lacking in it: so what
+        a proxy answers to everything would be a server on which all is logged, and nothing kept.
+        """
+        found = self.client.get_experiment_by_name(name)
+        if found is not None and not (found.name and found.experiment_id):
+            self._no_mlflow()
+        return found
+
+    def _no_mlflow(self) -> NoReturn:
+        raise TrackingError(
+            f"What answers at {self.where} is no MLflow server: asked for an experiment, it names"
+            " none. Set MLFLOW_TRACKING_URI to the address of the server itself, or take it away:"
+            " runs then go to SQLite in the workspace."
+        )
 
     def runs(self, experiment_id: str, condition: str) -> Iterator[Run]:
         """Yield the runs of an experiment that meet a condition in MLflow's language."""

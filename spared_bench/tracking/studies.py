@@ -2,7 +2,7 @@
 
 A study whose results have not changed is not logged again; one that was logged before, that was
 edited since, or whose logging was broken off, is replaced, because the tag of its content is set
-last.
+last. On a server, those of other workspaces stay.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spared_bench.tracking.connection import Connection, quoted
+from spared_bench.tracking.connection import WORKSPACE, Connection, quoted
 from spared_bench.tracking.run_record import MAX_NAME, PREFIX, metric_name
 
 if TYPE_CHECKING:
@@ -89,13 +89,18 @@ def _log(
     experiment_id = connection.experiment_id(EXPERIMENT)
     text = json.dumps([dict(about), [vars(cell) for cell in cells]], sort_keys=True, default=dict)
     content = hashlib.sha256(text.encode()).hexdigest()
-    known = list(connection.runs(experiment_id, f"tags.`{STUDY}` = {quoted(study)}"))
+    owner = connection.owner(make=True)
+    every = connection.runs(experiment_id, f"tags.`{STUDY}` = {quoted(study)}")
+    # Others may have a study of that name on the same server.
+    known = [run for run in every if run.data.tags.get(WORKSPACE, "") in ("", owner)]
     same = [run for run in known if run.data.tags.get(CONTENT) == content]
     if any(_is_whole(connection, experiment_id, run, cells) for run in same):
         return False
     for run in known:
-        _delete(connection, experiment_id, run.info.run_id)
-    parent = client.create_run(experiment_id, tags={STUDY: study}, run_name=study).info.run_id
+        if run.data.tags.get(WORKSPACE, "") == owner:
+            _delete(connection, experiment_id, run.info.run_id)
+    tags = {STUDY: study} | ({WORKSPACE: owner} if owner else {})
+    parent = client.create_run(experiment_id, tags=tags, run_name=study).info.run_id
     for key, value in about.items():
         client.log_param(parent, key, str(value)[:_TEXT])
     client.log_metric(parent, "cells", len(cells))

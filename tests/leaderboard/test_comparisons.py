@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from spared_bench.leaderboard.comparisons import MOST_PAIRWISE, relative
 from spared_bench.leaderboard.comparisons import comparisons as comparisons_of
@@ -112,6 +113,29 @@ def test_wilcoxon_compares_relative_errors_so_that_large_datasets_do_not_decide(
     places = [part.rows[int(place)].predictor for place in found["pairs"]]
     i, j = places.index("m0"), places.index("m1")
     assert found["matrices"]["effect"][i][j] == pytest.approx(1 - 2 * 1 / 21)
+
+
+def test_a_dataset_with_large_errors_does_not_decide_whether_completion_helps():
+    raw = np.array([1.0, 1.1, 0.9, 1.2, 1.05, 0.8, 300.0])
+    completed = raw * np.array([0.8, 0.81, 0.79, 0.82, 0.78, 0.83, 1.01])
+    trials = [
+        trial("m", completer, f"d{at}", mse=value)
+        for completer, values in (("none", raw), ("median", completed))
+        for at, value in enumerate(values)
+    ]
+    (part,) = board_rows(trials).protocols
+
+    (found,) = completion_effects(part)
+
+    lowest = np.minimum(raw, completed)
+    (method,) = found["methods"]
+    wanted = stats.wilcoxon(completed / lowest - raw / lowest).pvalue
+    assert method["p"] == pytest.approx(wanted)
+    assert wanted < 0.05 < stats.wilcoxon(completed - raw).pvalue
+    # The same two rows, compared as a pair of methods.
+    (both, *_) = comparisons(part)
+    assert both["matrices"]["wilcoxon"][0][1] == pytest.approx(wanted)
+    assert method["median_change"] == pytest.approx(np.median(completed / raw - 1))
 
 
 def test_raw_and_completed_are_paired_by_method():

@@ -68,6 +68,20 @@ def test_a_control_that_is_better_is_pointed_out():
     assert "nothing here is better than a control" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    "slides", [[], [{"slide_id": f"S{at}", "patient_id": ""} for at in range(7)]]
+)
+def test_slides_whose_donors_nobody_said_are_not_called_donors(slides):
+    first, second = (
+        on_slides(name, {f"S{at}": worse + 0.1 * at for at in range(7)})
+        for name, worse in (("ridge", 0.5), ("net", 0.6))
+    )
+    lines = told([first, second], slides)
+    assert "(p = 0.016, signed-rank test over 7 slides of unknown donors)" in lines[2]
+    few = [on_slides(name, {"S0": 0.5, "S1": worse}) for name, worse in (("a", 0.5), ("b", 0.7))]
+    assert "not known to be worse: 2 slides of unknown donors to test on" in told(few, slides)[2]
+
+
 def test_the_difference_on_a_dataset_is_tested_over_donors():
     first = [0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5]
     second = [1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.2]

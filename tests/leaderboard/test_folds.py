@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from spared_bench.leaderboard.digest import digest
-from spared_bench.leaderboard.folds import with_joined_folds
+from spared_bench.leaderboard.folds import lacking_folds, with_joined_folds
+from spared_bench.leaderboard.plugin_facts import known_to, with_what_is_known
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.protocol import Ranking
+from spared_bench.registry import discover
 from spared_bench.results import TrialResult
 from spared_bench.specs import MetricSpec
 
@@ -156,3 +158,100 @@ def test_a_board_says_of_how_many_folds_a_score_is(n_run, n_notes):
             "Scores on hest_x are of 1 of its 5 folds, and not its mean over all: no method has a"
             " result on hest_x.fold-1, hest_x.fold-2, hest_x.fold-3 and 1 more."
         )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fold", "whole", "unlisted"),
+    [
+        ("jiang@1", "her2st.loso-a1", "her2st", None),
+        ("jiang@1", "her2st.patient-a", "her2st", True),
+        ("asign@1", "her2st.patient-a", "her2st", None),
+        ("asign@1", "her2st.loso-a1", "her2st", True),
+        ("partial@1", "dlpfc.donor-br5292", "dlpfc", None),
+        ("hest@1", "hest_idc.fold-0", "hest_idc", None),
+    ],
+)
+def test_folds_of_the_scheme_that_a_protocol_lists_count_on_its_board(
+    protocol, fold, whole, unlisted
+):
+    registry = discover([], data_dir=None)
+    assert fold in known_to(registry).datasets
+    mine = replace(trial(0, 0.5, fold_of=whole), protocol=protocol, dataset=fold)
+    (found,) = with_what_is_known([mine], [], registry, [])
+    assert found.facts.get("unlisted") is unlisted
+
+
+def test_folds_that_nobody_ran_are_told_of_by_what_plugins_say():
+    known = known_to(discover([], data_dir=None))
+    mine = replace(trial(0, 0.5, fold_of="hest_idc"), dataset="hest_idc.fold-0")
+    (told,) = lacking_folds([mine], known.datasets)
+    assert told.startswith("Scores on hest_idc are of 1 of its 4 folds")
+
+
+JOINED = Known(
+    metrics={"pcc-gene": METRIC}, rankings={"hest@1": Ranking(metric="pcc-gene", folds="mean")}
+)
+
+
+def of_scheme(scheme, number, score, predictor="probe", **facts):
+    one = trial(number, score, predictor, **facts)
+    return replace(one, key=f"{one.key}-{scheme}", dataset=f"hest_x.{scheme}-{number}")
+
+
+def columns(trials, known=JOINED):
+    (part,) = board_rows(trials, known).protocols
+    return {
+        each.name: (each.counts, [row.datasets[each.name].score(METRIC).mean for row in part.rows])
+        for each in part.datasets
+    }
+
+
+def test_two_schemes_are_two_tasks_and_the_listed_one_has_the_name_of_the_dataset():
+    both = [trial(0, 0.2), trial(1, 0.4), of_scheme("loo", "a", 0.8, unlisted=True)]
+    assert columns(both) == {
+        "hest_x": (True, [pytest.approx(0.3)]),
+        "hest_x.loo": (False, [pytest.approx(0.8)]),
+    }
+
+
+def test_of_two_schemes_that_nobody_lists_each_has_its_own_name_and_the_slides_count_once():
+    both = [trial(0, 0.2), trial(1, 0.4), of_scheme("loo", "a", 0.8)]
+    found = columns(both)
+    assert {name: scores for name, (_, scores) in found.items()} == {
+        "hest_x.fold": [pytest.approx(0.3)],
+        "hest_x.loo": [pytest.approx(0.8)],
+    }
+    assert sum(counts for counts, _ in found.values()) == 1
+
+
+def test_names_of_schemes_may_have_hyphens():
+    folds = {"leave-one": {"a": (), "b": ()}, "leave-two": {"a-b": ()}}
+    known = replace(JOINED, datasets={"hest_x": {"folds": folds}})
+    trials = [
+        of_scheme("leave-one", "a", 0.2),
+        of_scheme("leave-one", "b", 0.4),
+        of_scheme("leave-two", "a-b", 0.8),
+    ]
+    assert set(columns(trials, known)) == {"hest_x.leave-one", "hest_x.leave-two"}
+
+
+def test_a_run_on_the_split_of_a_dataset_is_no_mean_of_its_folds():
+    own = replace(trial(0, 0.9), dataset="hest_x", facts={"evaluation_split": "test"})
+    (part,) = board_rows([trial(0, 0.2), trial(1, 0.4), own], JOINED).protocols
+    (row,) = part.rows
+    assert row.complete
+    assert row.datasets["hest_x"].score(METRIC).mean == pytest.approx(0.3)
+    assert "1 result on the split of hest_x itself is not shown" in " ".join(part.notes)
+    reported = {"fold_of": "", "evaluation_split": "test", "unlisted": True}
+    entry = replace(own, facts=own.facts | {"origin": {"trust": "reported", "flags": []}})
+    (part,) = board_rows([entry, replace(own, facts=reported)], JOINED).protocols
+    assert [row.origin.trust for row in part.rows] == ["reported"]
+
+
+def test_the_summary_of_a_run_counts_the_folds_of_one_scheme():
+    both = [trial(0, 0.2), trial(1, 0.4), of_scheme("loo", "a", 0.8, unlisted=True)]
+    told = [line for line in digest(both, JOINED) if "best" in line]
+    assert [line.partition(": ")[2] for line in told] == [
+        "pcc-gene 0.300, no interval: the mean of 2 folds",
+        "pcc-gene 0.800, no interval: the mean of 1 fold",
+    ]

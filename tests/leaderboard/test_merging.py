@@ -171,6 +171,27 @@ def test_folds_count_where_they_were_run_and_not_where_an_entry_brings_them():
     assert (theirs.facts.get(UNLISTED), own.facts.get(UNLISTED)) == (True, None)
 
 
+def test_folds_of_another_scheme_than_the_listed_one_do_not_count():
+    def run(dataset):
+        return replace(trial("ridge", dataset=dataset), facts={"fold_of": "breast"})
+
+    runs = [run("breast.lodo-1"), run("breast.pairs-1"), trial("ridge", dataset="breast")]
+    listed = {"demo@1": ("breast.lodo-1", "breast.lodo-2")}
+    found = {each.dataset: each.facts.get(UNLISTED) for each in with_listing(runs, listed)}
+    assert found == {"breast.lodo-1": None, "breast.pairs-1": True, "breast": True}
+    by_scheme = {"demo@1": ("breast.lodo", "breast")}  # a scheme that no plugin here knows
+    found = {each.dataset: each.facts.get(UNLISTED) for each in with_listing(runs, by_scheme)}
+    assert found == {"breast.lodo-1": None, "breast.pairs-1": True, "breast": None}
+
+
+def test_a_mean_over_listed_folds_is_what_an_entry_may_report():
+    whole = entry().model_copy(update={"results": [EntryResult(**on("breast", 0.5))]})
+    listed, joined = {"demo@1": ("breast.lodo-1",)}, {"demo@1": {"breast"}}
+    (theirs,) = with_listing(entry_trials([whole]), listed, joined)
+    (own,) = with_listing([trial("ridge", dataset="breast")], listed, joined)
+    assert (theirs.facts.get(UNLISTED), own.facts.get(UNLISTED)) == (None, True)
+
+
 def test_of_what_nothing_changes_no_copy_is_made():
     mine = trial("ridge", dataset="breast")
     (found,) = with_listing([mine], {"demo@1": ("breast",)})

@@ -373,7 +373,9 @@ def test_a_command_tells_of_a_disk_that_fails_whatever_a_reader_takes_it_for(cap
     error = ContractError("The table cannot be read. It is damaged.")
     error.__cause__ = OSError(errno.ESTALE, "Stale file handle")
     tell_failure(error)
-    assert "damaged. Its disk fails, or the server that has it is away" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert told.startswith("ContractError: Its disk fails, or the server that has it is away.")
+    assert told.endswith("What was found: The table cannot be read. It is damaged.\n")
     error.__cause__ = error
     tell_failure(error)
     assert "Its disk" not in capsys.readouterr().err

@@ -91,6 +91,16 @@ def test_a_method_whose_worst_shift_failed_is_not_ranked_by_the_others():
     assert [row[:2] for row in table.rows] == [("1", "a (none)"), ("–", "b (none)")]
 
 
+def test_methods_that_lose_the_same_share_the_better_rank():
+    drops = {"a": 0.1, "b": 0.0, "c": 0.0}  # as of two that look at no image
+    found = [Shifted(cell(name), "x", 0.5, 0.5 + drop) for name, drop in drops.items()]
+    sections = sections_of(parse_study(STUDY, "x"), Collected([]), found, MSE)
+    (table,) = next(each for each in sections if each.title == "Ranking").parts
+    assert [row[:2] for row in table.rows] == [
+        ("1", "b (none)"), ("1", "c (none)"), ("3", "a (none)"),
+    ]  # fmt: skip
+
+
 def test_methods_are_ranked_by_their_mean_drop_and_the_worst_is_named():
     found = [
         Shifted(cell("a"), "x", clean=0.5, score=0.9),

@@ -57,6 +57,20 @@ def test_the_rank_is_that_of_the_mean_normalised_error():
     assert found.best_on == ("c",)
 
 
+def test_others_are_read_on_the_split_on_which_the_submission_is_scored():
+    mine = [
+        each.model_copy(update={"split_scores": {"val": {"mse": 1.0}}})
+        for each in results([1.0, 1.0, 1.0])
+    ]
+    both = [
+        each.model_copy(update={"split_scores": {"test": {"mse": 0.1}, "val": {"mse": 2.0}}})
+        for each in results([2.0, 2.0, 2.0], "x")
+    ]
+    other = entry("x", [2.0, 2.0, 2.0]).model_copy(update={"results": both})
+    (found,) = standings(mine, [other], DATASETS, METRICS["mse"])
+    assert (found.rank, found.overtaken) == (1, ("x@1 / x / none",))
+
+
 def test_seeds_are_averaged_and_rows_without_a_dataset_have_no_rank():
     others = [entry("short", [0.1, 0.1]), entry("x", [1.005, 1.005, 1.005])]
     (found,) = standings(results([1.0, 1.0, 1.0], seeds=(0, 1)), others, DATASETS, METRICS["mse"])

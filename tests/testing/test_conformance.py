@@ -36,6 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spared_bench import CompleterSpec, DatasetSpec, PredictorSpec, SlideInfo, hookimpl
+from spared_bench.interfaces import Prediction
 
 
 @dataclass
@@ -157,6 +158,30 @@ class Raising(Good):
         raise KeyError("layer")
 
 
+class Uncertain(Good):
+    def fit(self, train, val, context):
+        self.variance_ = train.target.var(axis=0) + 1e-6
+        super().fit(train, val, context)
+
+    def predict(self, slides):
+        variance = np.tile(self.variance_, (len(slides), 1))
+        return Prediction(super().predict(slides), variance=variance)
+
+    def save(self, folder):
+        super().save(folder)
+        (folder / "variance.json").write_text(json.dumps(self.variance_.tolist()))
+
+    def load(self, folder):
+        super().load(folder)
+        self.variance_ = np.float32(json.loads((folder / "variance.json").read_text()))
+
+
+class Unsure(Uncertain):
+    def predict(self, slides):
+        found = super().predict(slides)
+        return Prediction(found.mean, variance=found.variance[:, ::-1])
+
+
 class Fill:
     def fit(self, train, val, context):
         self.rng_ = np.random.default_rng(context.seed)
@@ -182,9 +207,24 @@ class Dealing(Fill):
         return np.where(slides.mask, slides.target, noise).astype(np.float32)
 
 
-PREDICTORS = [Good, Narrow, Undefined, Backwards, Unseeded, Restless, Peeking, Positional, Batched,
-              Neighbour, Ranked, Crowd, Pickled, Objects, Forgetful, Other, Half, Short, Raising]
-COMPLETERS = [Fill, Changing, InPlace, Dealing]
+class Mean(Fill):
+    def fit(self, train, val, context):
+        self.mean_ = np.nanmean(np.where(train.mask, train.target, np.nan), axis=0)
+
+    def complete(self, slides):
+        return np.where(slides.mask, slides.target, self.mean_).astype(np.float32)
+
+
+class Permuted(Mean):
+    def complete(self, slides):
+        found = np.roll(self.mean_, 1)
+        return np.where(slides.mask, slides.target, found).astype(np.float32)
+
+
+PREDICTORS = [Uncertain, Unsure, Good, Narrow, Undefined, Backwards, Unseeded, Restless, Peeking,
+              Positional, Batched, Neighbour, Ranked, Crowd, Pickled, Objects, Forgetful, Other,
+              Half, Short, Raising]
+COMPLETERS = [Mean, Permuted, Fill, Changing, InPlace, Dealing]
 
 
 @hookimpl
@@ -258,7 +298,13 @@ def test_of_several_wrong_names_all_are_told_and_what_is_known_once(registry, tm
     ]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("predictor", "x-good"), ("completer", "x-fill")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("predictor", "x-good"), ("predictor", "x-uncertain")),
+        *(("completer", "x-fill"), ("completer", "x-mean")),
+    ],
+)
 def test_a_plugin_that_behaves_passes(kind, name, registry):
     found = failed(registry, kind, name)
     # This file registers misbehaving ones too, and is quick to import.
@@ -271,6 +317,7 @@ def test_a_plugin_that_behaves_passes(kind, name, registry):
         ("x-narrow", "a prediction has a finite value for every spot and gene", "shape (40, 5)"),
         ("x-undefined", "a prediction has a finite value for every spot and gene", "nan or inf"),
         ("x-backwards", "genes keep their order", "columns are not in the order of the genes"),
+        ("x-unsure", "variances keep the order of the genes", "not in the order of the genes"),
         ("x-unseeded", "the same seed gives the same prediction", "must come from context.seed"),
         ("x-restless", "predicting twice gives the same", "The largest difference is 1."),
         ("x-peeking", "a prediction does not depend on the measured expression", "changes with"),
@@ -347,6 +394,11 @@ def test_without_ties_no_two_spots_are_equally_far_and_twins_come_in_pairs():
             "complete changed the slides that it was given",
         ),
         ("x-dealing", "the same seed gives the same completion", "must come from context.seed"),
+        (
+            "x-permuted",
+            "what is filled in is of the gene whose column it stands in",
+            "columns are not in the order of the genes",
+        ),
     ],
 )
 def test_the_kit_finds_what_a_completer_does_wrong(name, check, message, registry):
@@ -397,7 +449,7 @@ def test_the_slides_of_the_kit_are_the_same_every_time_and_noise_changes_express
 def test_a_name_stands_for_a_plugin_or_for_all_that_a_package_registers(registry):
     assert named(registry, "x-good") == [("predictor", "x-good")]
     assert named(registry, "gene-mean") == [("predictor", "gene-mean"), ("completer", "gene-mean")]
-    assert len(named(registry, "misbehaving")) == 26
+    assert len(named(registry, "misbehaving")) == 30
     with pytest.raises(UnknownNameError, match="Did you mean 'x-good'"):
         named(registry, "x-gooood")
 

@@ -235,6 +235,29 @@ def test_a_server_that_does_not_know_us_is_told_from_one_that_is_not_there(tmp_p
             Tracker(tmp_path, server.url).connect()
 
 
+class Everything(dict):
+    """What a server has that gives the same answer whatever it is asked."""
+
+    def __contains__(self, path):
+        return True
+
+    def __missing__(self, path):
+        return b"{}"
+
+
+def test_what_answers_anything_is_not_taken_for_a_server_that_keeps_it(tmp_path, cell_of):
+    with serving() as server:
+        server.files = Everything()
+        tracker = Tracker(tmp_path, server.url)
+        for ask in (
+            lambda: tracker.sync([cell_of(trial())]),
+            lambda: tracker.logged("demo@1"),
+            lambda: tracker.completion_results("demo@1"),
+        ):
+            with pytest.raises(TrackingError, match="is no MLflow server: asked for an experiment"):
+                ask()
+
+
 def test_of_what_a_server_says_at_length_both_ends_are_told(tmp_path):
     connection = Tracker(tmp_path, "http://127.0.0.1:9").connection
     with pytest.raises(TrackingError) as told, connection.explained("use"):

@@ -76,7 +76,7 @@ def run(place, *predictors, tracked=True):
 
 def rebuild(place, source="store"):
     words = ["--from", source, "--plugin", str(TOY_PLUGIN), "--leaderboards", str(place)]
-    command(place, "leaderboard", "build", *words)
+    return command(place, "leaderboard", "build", *words).stderr
 
 
 def shown(place):
@@ -347,9 +347,12 @@ def test_results_that_an_earlier_version_recorded_stay_and_the_board_says_so(pla
     """Its records do not say of what they were made, so nobody can tell whether it was the same."""
 
     def told():
-        rebuild(place, source)
+        said = rebuild(place, source)
         notes = data_of(place / "w" / "leaderboard", "p0/board")["notes"]
-        return [note for note in notes if "an earlier version of spared-bench" in note]
+        found = [note for note in notes if "an earlier version of spared-bench" in note]
+        assert all(f"toy@1: {note}" in said for note in found)  # in the terminal, too
+        assert found or "an earlier version" not in said
+        return found
 
     run(place, "gene-mean", "toy-mean")
     for path in (place / "w" / "store" / "cells").iterdir():

@@ -186,7 +186,8 @@ def test_a_disk_that_fails_is_no_failure_of_a_trial_nor_damage(bench, monkeypatc
     job = only_trial(bench, "toy-mean")
     outcome = do_job(bench, job)
     assert outcome.status == "unwritable"
-    assert "Its disk fails, or the server that has it is away" in outcome.message
+    assert outcome.message.startswith("Its disk fails, or the server that has it is away")
+    assert outcome.message.endswith("What was found: It is damaged.")
     assert not bench.workspace.store.has("trials", job.key)
 
 

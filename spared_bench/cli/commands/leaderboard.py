@@ -81,6 +81,7 @@ def build(
     registry = listed_apart(ours, files, space).require_files(files)
     protocol, protocols = _read(protocol, registry)
     left_out: list[str] = []
+    remarks: list[str] = []
     with Records(space.store, genes=False) as records:
         if not protocol:
             records.every_final_ahead()  # whose files a child looks at meanwhile
@@ -98,10 +99,11 @@ def build(
             plugin_files=[file.resolve() for file in plugin],
             records=records,
             left_out=left_out,
+            remarks=remarks,
         )
         if page is None:
             raise UsageError(_nothing_to_show(space, protocol, records))
-    for told in in_short(left_out):
+    for told in (*remarks, *in_short(left_out)):
         echo(told, err=True)
     show_result({"leaderboard": page}, as_json, f"Leaderboard: {page}")
 

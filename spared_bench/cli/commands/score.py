@@ -84,7 +84,7 @@ def score(
 
 
 def _publish(bench: Bench) -> Path | None:
-    from spared_bench.leaderboard.publish import LEADERBOARDS, Source, build_leaderboard
+    from spared_bench.leaderboard.publish import LEADERBOARDS, Source, build_leaderboard, in_short
     from spared_bench.tracking.recorder import sync
 
     source: Source = "mlflow"
@@ -93,7 +93,9 @@ def _publish(bench: Bench) -> Path | None:
     except TrackingError as error:
         echo(f"{error} The page is made from the store.", err=True)
         source = "store"
-    return build_leaderboard(
+    left_out: list[str] = []
+    remarks: list[str] = []
+    page = build_leaderboard(
         bench.workspace,
         bench.protocol.id,
         source=source,
@@ -102,7 +104,12 @@ def _publish(bench: Bench) -> Path | None:
         leaderboards=LEADERBOARDS,
         registry=bench.registry,
         plugin_files=[Path(file) for file in bench.settings.plugin_files],
+        left_out=left_out,
+        remarks=remarks,
     )
+    for told in (*remarks, *in_short(left_out)):
+        echo(told, err=True)
+    return page
 
 
 def _print(bench: Bench, brought: Brought, page: Path | None, protocol: str) -> None:

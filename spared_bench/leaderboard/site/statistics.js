@@ -112,7 +112,7 @@
 
   function completion(completers, metric) {
     if (!completers.length) return [];
-    return [el("h3", {}, "Raw against completed"), el("p", {}, "The same method, datasets and seeds, trained on raw and on completed targets: paired by dataset, Wilcoxon corrected by Holm over the methods."),
+    return [el("h3", {}, "Raw against completed"), el("p", {}, "The same method, datasets and seeds, trained on raw and on completed targets: paired by dataset, Wilcoxon of their normalised errors, corrected by Holm over the methods."),
       ...completers.map(({ completer, methods }) => table(["Method", "Datasets", "Better", `Median change of the error by ${metric.title}`, "p", "Effect"], methods.map((m) => [m.method, m.n_datasets, m.better, m.median_change === null ? none : `${(100 * m.median_change).toFixed(1)} %`, p(m.p), m.effect === null ? none : m.effect.toFixed(2)]), `none → ${completer}`))];
   }
 

@@ -21,7 +21,12 @@ from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
 from spared_bench.sources.same_spots import keep_prints
 from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
-from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
+from spared_bench.sources.unknown_names import (
+    crossed_names,
+    dated_names,
+    dotted_names,
+    unknown_names,
+)
 from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
 
@@ -157,6 +162,7 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
     symbols = slide.var.get("gene_name", names)
     return [
         *unknown_names(names, organism),
+        *dotted_names(names, organism),
         *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),

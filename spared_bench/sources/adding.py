@@ -19,6 +19,7 @@ from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.same_numbers import are_measured, refuse_same_numbers
 from spared_bench.sources.same_spots import keep_prints
 from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
 from spared_bench.sources.unknown_names import (
@@ -59,6 +60,7 @@ def add_description(
 
     described = read_description(path)
     _refuse_zeros(described, path)
+    _refuse_same_donors(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     _refuse_known(kept, described, replace)
@@ -102,11 +104,7 @@ def add_description(
                 f"{path}: no spot has a label in column {described.label_column!r}. Name another"
                 " `label_column`, or leave it out."
             )
-        try:
-            refuse_alike(sorted(found), "labels")
-        except ValueError as error:
-            raise UsageError(f"{path}: {error}.") from error
-        described = described.model_copy(update={"classes": tuple(sorted(found))})
+        described = described.model_copy(update={"classes": _classes(found, described, path)})
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
     _keep(kept, described, compared)
     if tell is not None:
@@ -138,6 +136,44 @@ def _refuse_known(kept: Path, described: Description, replace: bool) -> None:
             f"There is another dataset in {kept.parent} already. Choose another `name`, or replace"
             " it with `--replace`."
         )
+
+
+def _classes(found: set[str], described: Description, path: Path) -> tuple[str, ...]:
+    """Return the labels that occur, sorted.
+
+    Raises
+    ------
+    UsageError
+        If one class is written in two ways, or if they are no classes.
+    """
+    labels = sorted(found)
+    if are_measured(labels):
+        raise UsageError(
+            f"{path}: column {described.label_column!r} holds {len(labels):,} different values"
+            f" ({labels[0]}, for example), which were measured and are no classes. Name another"
+            " `label_column`, or leave it out."
+        )
+    try:
+        refuse_alike(labels, "labels")
+        refuse_same_numbers(labels, "labels")
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}.") from error
+    return tuple(labels)
+
+
+def _refuse_same_donors(described: Description, path: Path) -> None:
+    """Refuse a donor whose number is written in two ways, who would be learned from and tested.
+
+    Raises
+    ------
+    UsageError
+    """
+    entries = described.slides.items()
+    try:
+        refuse_same_numbers((entry.patient or name for name, entry in entries), "donors")
+        refuse_same_numbers((entry.sample for _, entry in entries), "samples")
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}.") from error
 
 
 def _refuse_zeros(described: Description, path: Path) -> None:

@@ -15,6 +15,7 @@ from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.left_out import spots_left_out
+from spared_bench.sources.mirrored import mirrored
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
@@ -202,6 +203,7 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
         *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),
+        *mirrored(slide),
         *_doubts_about_image(slide.uns["slide"]),
     ]
 

@@ -13,7 +13,7 @@ from spared_bench.words import counted
 #: A grid point is taken where at least so much of its spot is tissue.
 TISSUE_SHARE = 0.5
 #: Of spots that are given. Of measured spots of real sections, 86 to 98 % do.
-_LEAST_ON_TISSUE = 0.5
+_LEAST_ON_TISSUE, _LEAST_SPOTS = 0.5, 20
 _LONGEST_PX = 1_000  # of the reduced image in which tissue is looked for
 
 
@@ -85,7 +85,8 @@ def share_of_tissue(
 def told_beside(image: Path, centres: np.ndarray, diameter: float) -> list[str]:
     """Return a sentence where most spots that are given lie beside the tissue of an H&E image.
 
-    Nothing is said of an image on which no tissue is found: its stain may be another.
+    Nothing is said of an image on which no tissue is found: its stain may be another. Nor of a few
+    spots, which somebody has picked.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def told_beside(image: Path, centres: np.ndarray, diameter: float) -> list[str]:
     diameter : float
         Of a spot, in pixels of the image.
     """
+    if len(centres) < _LEAST_SPOTS:
+        return []
     _, mask, factor = find_tissue(image)
     on_tissue = share_of_tissue(mask, factor, centres, diameter) >= TISSUE_SHARE
     if not mask.any() or on_tissue.mean() >= _LEAST_ON_TISSUE:

@@ -216,5 +216,6 @@ def test_spots_that_lie_beside_the_tissue_are_told_of(tmp_path):
     (told,) = told_beside(path, np.concatenate([few, on_it[150:160]]), 12)
     assert told.startswith("10 of 50 spots lie on tissue")
 
+    assert not told_beside(path, on_it[:19] * 0.3, 12)  # picked by somebody
     Image.new("RGB", (200, 200), "white").save(path)  # of which nothing can be told
     assert not told_beside(path, on_it * 0.3, 12)

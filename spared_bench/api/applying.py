@@ -285,14 +285,11 @@ def _places(
         table: Any = _with_names(spots)
         centres = _centres_of(table)
         if {"x", "y"} <= set(getattr(table, "columns", ())):
-            found = new_slide.spots_of(table, Path("`spots`"))
-            return found, diameter
+            return new_slide.spots_of(table, Path("`spots`")), diameter
         return new_slide.Spots([f"spot_{i}" for i in range(len(centres))], centres), diameter
     if spots is not None:
         found = new_slide.read_positions(Path(spots), um_per_px)
-        for note in told_of(image):
-            warnings.warn(note, stacklevel=2)
-        return found, diameter
+        return replace(found, notes=[*found.notes, *told_of(image)]), diameter
     points = new_slide.grid(*image_size(image), grid_um / um_per_px)
     _, mask, factor = find_tissue(image)
     taken = share_of_tissue(mask, factor, points.centres, diameter) >= 0.5
@@ -428,6 +425,7 @@ def _applied(
     name: str = "",
 ) -> AnnData:
     from spared_bench.inference.new_slide import make_slide
+    from spared_bench.inference.tissue import told_beside
     from spared_bench.inference.trained import apply
     from spared_bench.processing.pixel_size import other_size
     from spared_bench.registry import discover
@@ -436,7 +434,7 @@ def _applied(
     slide = make_slide(image, spots, diameter, um_per_px, scale, name)
     registry = discover([Path(file) for file in plugin_files]).require_files(plugin_files)
     told = [*spots.notes, *trained.remarks_with(registry), *other_size(image, um_per_px / scale)]
-    for remark in told:
+    for remark in told + told_beside(image, spots.centres * scale, diameter * scale):
         warnings.warn(remark, stacklevel=3)
     made = apply(trained, registry, slide)
     made.layers["predicted"] = np.array(made.X)

@@ -8,9 +8,12 @@ import numpy as np
 
 from spared_bench.errors import ImageError
 from spared_bench.processing.tissue_mask import tissue_mask
+from spared_bench.words import counted
 
 #: A grid point is taken where at least so much of its spot is tissue.
 TISSUE_SHARE = 0.5
+#: Of spots that are given. Of measured spots of real sections, 86 to 98 % do.
+_LEAST_ON_TISSUE, _LEAST_SPOTS = 0.5, 20
 _LONGEST_PX = 1_000  # of the reduced image in which tissue is looked for
 
 
@@ -77,6 +80,33 @@ def share_of_tissue(
     )
     shares: np.ndarray = inside / area
     return shares
+
+
+def told_beside(image: Path, centres: np.ndarray, diameter: float) -> list[str]:
+    """Return a sentence where most spots that are given lie beside the tissue of an H&E image.
+
+    Nothing is said of an image on which no tissue is found: its stain may be another. Nor of a few
+    spots, which somebody has picked.
+
+    Parameters
+    ----------
+    image : Path
+    centres : ndarray of shape (n_spots, 2)
+        x and y in pixels of the image.
+    diameter : float
+        Of a spot, in pixels of the image.
+    """
+    if len(centres) < _LEAST_SPOTS:
+        return []
+    _, mask, factor = find_tissue(image)
+    on_tissue = share_of_tissue(mask, factor, centres, diameter) >= TISSUE_SHARE
+    if not mask.any() or on_tissue.mean() >= _LEAST_ON_TISSUE:
+        return []
+    return [
+        f"{int(on_tissue.sum()):,} of {counted(len(centres), 'spot')} lie on tissue, as far as the"
+        " image's colours tell: these may be all spots of an array, or positions on another image,"
+        " of another size, or with x and y exchanged."
+    ]
 
 
 def require_some(taken: np.ndarray, image: Path) -> None:

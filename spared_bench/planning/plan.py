@@ -8,7 +8,7 @@ that the protocol names, and the one with the lowest validation error is used in
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from spared_bench.bench import Bench
@@ -20,6 +20,8 @@ from spared_bench.planning.checks import notes_on_methods, used_methods
 from spared_bench.planning.views import declared_views, methods_of
 from spared_bench.protocol import SMALL
 from spared_bench.results import TrialResult
+from spared_bench.sources.description import FACTORY as OWN
+from spared_bench.sources.same_spots import not_compared
 from spared_bench.specs import conflicts
 
 #: The kind of entry that each kind of job makes.
@@ -178,10 +180,17 @@ class Plan:
         names = dict.fromkeys([*(cell.dataset for cell in self.cells), *self.unavailable])
         return [
             *conflicts(self.bench.dataset(name) for name in names),
+            *self._not_compared(names),
             *(notes_on_methods(self.bench, *self._methods) if self.cells else []),
             *self._without_gpu(),
             *(f"Left out: {reason}" for reason in self.left_out),
         ]
+
+    def _not_compared(self, names: Iterable[str]) -> list[str]:
+        """Say which datasets of one's own were added before slides were compared as they are."""
+        specs = (self.bench.dataset(name) for name in names)
+        own = dict.fromkeys(each.fold_of or each.name for each in specs if each.factory == OWN)
+        return not_compared(self.bench.workspace.data_dir / name for name in own)
 
     @property
     def configurations(self) -> dict[str, str]:

@@ -15,13 +15,20 @@ from spared_bench.sources.compared import Compared
 from spared_bench.sources.described import read
 from spared_bench.sources.description import DESCRIPTION, Description, read_description
 from spared_bench.sources.left_out import spots_left_out
+from spared_bench.sources.mirrored import mirrored
 from spared_bench.sources.next_steps import with_next_step
 from spared_bench.sources.no_genes import require_genes
 from spared_bench.sources.odd_counts import odd_counts
 from spared_bench.sources.pictures import check_picture, refuse_preview
+from spared_bench.sources.same_numbers import are_measured, refuse_same_numbers
 from spared_bench.sources.same_spots import keep_prints
 from spared_bench.sources.told_in_obs import lost_genes, refuse_joined, rows_of
-from spared_bench.sources.unknown_names import crossed_names, dated_names, unknown_names
+from spared_bench.sources.unknown_names import (
+    crossed_names,
+    dated_names,
+    dotted_names,
+    unknown_names,
+)
 from spared_bench.sources.what_it_is import what_it_is
 from spared_bench.specs import DatasetSpec
 
@@ -54,6 +61,7 @@ def add_description(
 
     described = read_description(path)
     _refuse_zeros(described, path)
+    _refuse_same_donors(described, path)
     folder = data_dir / described.name
     kept = folder / DESCRIPTION
     _refuse_known(kept, described, replace)
@@ -97,11 +105,7 @@ def add_description(
                 f"{path}: no spot has a label in column {described.label_column!r}. Name another"
                 " `label_column`, or leave it out."
             )
-        try:
-            refuse_alike(sorted(found), "labels")
-        except ValueError as error:
-            raise UsageError(f"{path}: {error}.") from error
-        described = described.model_copy(update={"classes": tuple(sorted(found))})
+        described = described.model_copy(update={"classes": _classes(found, described, path)})
     _refuse_known(kept, described, replace)  # which another command may have added meanwhile
     _keep(kept, described, compared)
     if tell is not None:
@@ -135,6 +139,44 @@ def _refuse_known(kept: Path, described: Description, replace: bool) -> None:
         )
 
 
+def _classes(found: set[str], described: Description, path: Path) -> tuple[str, ...]:
+    """Return the labels that occur, sorted.
+
+    Raises
+    ------
+    UsageError
+        If one class is written in two ways, or if they are no classes.
+    """
+    labels = sorted(found)
+    if are_measured(labels):
+        raise UsageError(
+            f"{path}: column {described.label_column!r} holds {len(labels):,} different values"
+            f" ({labels[0]}, for example), which were measured and are no classes. Name another"
+            " `label_column`, or leave it out."
+        )
+    try:
+        refuse_alike(labels, "labels")
+        refuse_same_numbers(labels, "labels")
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}.") from error
+    return tuple(labels)
+
+
+def _refuse_same_donors(described: Description, path: Path) -> None:
+    """Refuse a donor whose number is written in two ways, who would be learned from and tested.
+
+    Raises
+    ------
+    UsageError
+    """
+    entries = described.slides.items()
+    try:
+        refuse_same_numbers((entry.patient or name for name, entry in entries), "donors")
+        refuse_same_numbers((entry.sample for _, entry in entries), "samples")
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}.") from error
+
+
 def _refuse_zeros(described: Description, path: Path) -> None:
     """Refuse a length that is written as 0, which would be taken for one that is not known.
 
@@ -157,9 +199,11 @@ def _doubts_about(slide: AnnData, organism: str) -> list[str]:
     symbols = slide.var.get("gene_name", names)
     return [
         *unknown_names(names, organism),
+        *dotted_names(names, organism),
         *dated_names([*dict.fromkeys([*names, *symbols])]),
         *crossed_names(names, list(symbols), organism),
         *odd_counts(slide),
+        *mirrored(slide),
         *_doubts_about_image(slide.uns["slide"]),
     ]
 

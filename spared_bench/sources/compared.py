@@ -13,7 +13,7 @@ from spared_bench.errors import ContractError, CountsError, ImageError, did_you_
 from spared_bench.keys.hashing import file_digest
 from spared_bench.protocol import Processing
 from spared_bench.sources.no_genes import require_one_organism
-from spared_bench.sources.same_spots import prints_of, shares_spots
+from spared_bench.sources.same_spots import Prints, prints_of, shares_spots
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Compared:
     def __init__(self, organism: str) -> None:
         self._organism = organism
         self._slide_of: dict[str, str] = {}
-        self.prints: dict[str, np.ndarray] = {}  # by slide, ``same_spots.prints_of``
+        self.prints: dict[str, Prints] = {}  # by slide, ``same_spots.prints_of``
         self._hashes: set[int] = set()  # all of these
         self._genes: set[str] | None = None
         self._sums: dict[str, dict[str, float]] = {}  # of counts, by slide and gene
@@ -101,14 +101,15 @@ class Compared:
 
     def _require_own_spots(self, slide_id: str, slide: AnnData) -> None:
         prints = prints_of(slide, self._organism)
-        hashes = prints.tolist()
+        hashes = np.concatenate([*prints.values()]).tolist()
         others = {} if self._hashes.isdisjoint(hashes) else self.prints
         same = next((name for name, one in others.items() if shares_spots(one, prints)), None)
         if same is not None:
             raise CountsError(
                 f"spots of it have the counts of spots of slide {same!r}, gene by gene: one is a"
-                " part of the other, or both are of one slide, so that what is tested could be"
-                " learned by heart. Name each slide, or each part of it, once."
+                " part of the other, or both are of one slide (all genes and a choice of them, or"
+                " bins of two sizes), so that what is tested could be learned by heart. Name each"
+                " slide, or each part of it, once."
             )
         self.prints[slide_id] = prints
         self._hashes.update(hashes)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Sums of raw counts, without what stands between their words: of scanpy, Seurat, scuttle, SPATA2.
 _SUMS = ("totalcounts", "ncounts", "ncountspatial", "ncountrna", "numi", "numis", "sum")
 _LEFT, _ALIKE = 0.9, 0.01  # of the sums that are told; of their mean
+#: The same, of more counts; and how much that differs from spot to spot. Sums that were told before
+#: genes were joined, or of some genes, differ by more.
+_MORE, _EVENLY = 1.1, 0.02
 _BARCODE = re.compile(
     r"(?P<before>(?:.*[^ACGT])?)(?P<barcode>[ACGT]{12,})(?P<after>(?:[^ACGT].*)?)"
 )
@@ -60,7 +63,7 @@ def rows_of(described: Description, slide_id: str) -> pd.DataFrame | None:
 
 
 def lost_genes(slide: AnnData, rows: pd.DataFrame | None) -> list[str]:
-    """Return a sentence where a column tells of clearly more counts than a slide holds.
+    """Return a sentence where a column tells of clearly more counts than a slide holds, or fewer.
 
     Parameters
     ----------
@@ -86,9 +89,17 @@ def lost_genes(slide: AnnData, rows: pd.DataFrame | None) -> list[str]:
             return [
                 f"Column {str(name)!r} tells of more counts than are read of its spots (median"
                 f" {np.median(sums):,.0f}, and {np.median(kept):,.0f} are read): genes were left"
-                " out after they had been counted. Depths, by which counts are divided, are over"
-                " the genes that are left. Give the file from before, or the layer that holds all"
-                " genes (`layer: raw`)."
+                " out after they had been counted, or counts made smaller, as where a background is"
+                " taken away. Depths, by which counts are divided, are over what is left. Give the"
+                " file from before, or the layer that holds all counts (`layer: raw`)."
+            ]
+        times = kept / np.maximum(sums, 1)
+        if (sums > 0).all() and times.min() > _MORE and times.std() <= _EVENLY * times.mean():
+            return [
+                f"In all spots about {np.median(times):.3g} times the counts are read that column"
+                f" {str(name)!r} tells of (median {np.median(kept):,.0f}, and"
+                f" {np.median(sums):,.0f}), as after they were multiplied by a number. Give the raw"
+                " counts, or correct the column."
             ]
     return []
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from spared_bench.api import make_bench
-from spared_bench.inference.tissue import find_tissue, share_of_tissue
+from spared_bench.inference.tissue import find_tissue, share_of_tissue, told_beside
 from spared_bench.processing.tissue_mask import tissue_mask
 from spared_bench.trials.products import read_raw_slides
 
@@ -200,3 +200,22 @@ def test_a_violet_pen_larger_than_the_tissue_is_left_out():
     there = np.zeros_like(found)
     there[300:500, 300:500] = where[::4, ::4]
     assert overlap(found, there) > 0.9
+
+
+def test_spots_that_lie_beside_the_tissue_are_told_of(tmp_path):
+    image, _ = section()
+    path = tmp_path / "section.png"
+    image.save(path)
+    x, y = np.meshgrid(np.arange(240, 600, 20.0), np.arange(200, 560, 20.0))
+    on_it = np.column_stack([x.ravel(), y.ravel()])
+
+    assert not told_beside(path, on_it, 12)
+    (told,) = told_beside(path, on_it * 0.3, 12)  # as on a smaller copy of the image
+    assert told.startswith("0 of 324 spots lie on tissue")
+    few = on_it[:40] * [1, 0.2]
+    (told,) = told_beside(path, np.concatenate([few, on_it[150:160]]), 12)
+    assert told.startswith("10 of 50 spots lie on tissue")
+
+    assert not told_beside(path, on_it[:19] * 0.3, 12)  # picked by somebody
+    Image.new("RGB", (200, 200), "white").save(path)  # of which nothing can be told
+    assert not told_beside(path, on_it * 0.3, 12)

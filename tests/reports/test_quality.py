@@ -70,6 +70,22 @@ def test_a_mirrored_image_is_flagged_by_its_orientation(slide, axes):
     assert expected[tuple(axes)] in told.message
 
 
+def test_of_many_spots_expression_is_foretold_for_some_of_all_over_the_slide(monkeypatch):
+    slide, seen = READERS["MOB3"](), []
+
+    def watched(some):
+        seen.append(some.obs_names)
+        return foretelling.responses_of(some)
+
+    monkeypatch.setattr(quality, "_MOST_SPOTS", 150)
+    monkeypatch.setattr(quality, "responses_of", watched)
+    assert not failed(slide) & {"orientation", "position", "relation"}
+    slide.obsm["spatial"] = full_size(slide) - slide.obsm["spatial"]
+    assert "orientation" in failed(slide)
+    assert [len(names) for names in seen] == [150, 150]
+    assert all(half.isin(seen[0]).mean() > 0.2 for half in np.array_split(slide.obs_names, 2))
+
+
 @pytest.mark.parametrize("shift", [(3, 0), (0, -3), (-2, 2)])
 def test_a_shifted_image_is_flagged_by_its_position(slide, shift):
     centres = slide.obsm["spatial"]

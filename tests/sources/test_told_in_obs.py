@@ -59,7 +59,8 @@ def test_genes_that_were_left_out_after_counting_are_told_of(column, named, tmp_
         COUNTS.sum(axis=1) // 0.95,  # without a few genes
         np.full(64, 1e4),  # after a normalisation
         COUNTS.sum(axis=1) * 3.3,
-        COUNTS.sum(axis=1) // 2,  # of fewer genes
+        COUNTS.sum(axis=1) // 2,
+        COUNTS[:, :N_KEPT].sum(axis=1),  # of fewer genes
         np.where(np.arange(64) % 2, 1e6, 10),  # of something else
         ["many"] * 64,
     ],
@@ -67,6 +68,28 @@ def test_genes_that_were_left_out_after_counting_are_told_of(column, named, tmp_
 def test_sums_that_tell_of_no_other_genes_are_passed_over(sums, tmp_path):
     added = add(adata_of([f"{name}-1" for name in BARCODES], COUNTS, total_counts=sums), tmp_path)
     assert (added.exit_code, "more counts" in added.stderr) == (0, False), added.output
+
+
+@pytest.mark.parametrize(("factor", "told"), [(2, True), (10, True), (1, False)])
+def test_counts_that_were_multiplied_are_told_of(factor, told, tmp_path):
+    adata = adata_of([f"{name}-1" for name in BARCODES], COUNTS * factor)
+    adata.obs["total_counts"] = COUNTS.sum(axis=1)
+    added = add(adata, tmp_path)
+    assert added.exit_code == 0, added.output
+    assert (f"about {factor} times the counts are read that column" in added.stderr) == told
+
+
+def test_sums_of_some_genes_are_no_counts_times_a_number(tmp_path):
+    sums = COUNTS[:, :N_KEPT].sum(axis=1)
+    added = add(adata_of([f"{name}-1" for name in BARCODES], COUNTS, total_counts=sums), tmp_path)
+    assert "times the counts" not in added.stderr
+
+
+def test_counts_that_were_made_smaller_are_told_of(tmp_path):
+    """As those of which a background was taken away, or the half."""
+    adata = adata_of([f"{name}-1" for name in BARCODES], np.maximum(COUNTS - 2, 0))
+    adata.obs["total_counts"] = COUNTS.sum(axis=1)
+    assert "or counts made smaller, as where a background is taken" in add(adata, tmp_path).stderr
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,8 @@ def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[st
     """
     from spared_bench.api import OWN_PROTOCOL, make_bench
     from spared_bench.reports.slide_checks import warn_of_slides
+    from spared_bench.sources.description import FACTORY
+    from spared_bench.sources.same_spots import not_compared
     from spared_bench.specs import conflicts
 
     lines: list[str] = []
@@ -225,7 +227,9 @@ def _doubts(name: str, workspace: Path | None, data_dir: Path | None) -> list[st
     spec = bench.dataset(name)
     for other in spec.conflicts_with:
         lines += conflicts([spec, bench.dataset(other)])
-    return lines
+    others = bench.registry.all("dataset")
+    own = [entry.spec.name for entry in others if entry.spec.factory == FACTORY]
+    return lines + not_compared(bench.workspace.data_dir / each for each in own)
 
 
 def _is_taken(registry: Registry, name: str) -> bool:

@@ -83,12 +83,16 @@ def predict(
     picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
+    new_slide.check_diameter(width, *image_size(image))
     if spots is not None:
         wanted = new_slide.read_positions(spots, um_per_px)
-        notes += [*wanted.notes, *told_of(image)]
+        notes += [
+            *wanted.notes,
+            *told_of(image),
+            *tissues.told_beside(image, wanted.centres, width),
+        ]
     else:
         wanted = new_slide.grid(*image_size(image), grid_um / um_per_px)
-    new_slide.check_diameter(width, *image_size(image))
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
         taken = tissues.share_of_tissue(mask, factor, wanted.centres, width) >= tissue_share

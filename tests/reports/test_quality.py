@@ -71,7 +71,7 @@ def test_a_mirrored_image_is_flagged_by_its_orientation(slide, axes):
 
 
 def test_of_many_spots_expression_is_foretold_for_some_of_all_over_the_slide(monkeypatch):
-    slide, seen = READERS["MOB3"](), []
+    slide, seen = as_measured("MOB3"), []
 
     def watched(some):
         seen.append(some.obs_names)

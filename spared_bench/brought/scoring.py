@@ -29,6 +29,7 @@ from spared_bench.keys.hashing import digest
 from spared_bench.results import BROUGHT, UNSCORED, TrialResult
 from spared_bench.store.trials import PREDICTIONS, RESULT, TRIALS, read_scores, write_cell
 from spared_bench.trials.cells import what_it_was_made_of
+from spared_bench.trials.outdated import let_data_count
 from spared_bench.trials.products import prepared_table
 from spared_bench.trials.record import dataset_facts
 from spared_bench.trials.scores import make_scores
@@ -361,4 +362,5 @@ def _scored(
     }
     path = store.root / "cells" / f"{digest(list(names))}.json"
     write_cell(path, record)
+    let_data_count(bench, [dataset])
     return trial.scored(scores)

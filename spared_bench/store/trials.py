@@ -192,9 +192,9 @@ WRITTEN = "written"
 MADE_OF = (SETTINGS, DATA, MEASURED_BY)
 
 
-def write_cell(path: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a cell, and when."""
-    text = json.dumps({**record, WRITTEN: time.time_ns()}, indent=1)
+def write_cell(path: Path, record: Mapping[str, Any], *, after: int = 0) -> None:
+    """Write the record of a cell, and when: later than ``after``, whatever the clock says."""
+    text = json.dumps({**record, WRITTEN: max(time.time_ns(), after + 1)}, indent=1)
     write_text(path, text, sync=False)
 
 

@@ -16,6 +16,7 @@ from spared_bench.store.trials import DATA, MEASURED_BY, SETTINGS, write_cell
 from spared_bench.words import counted
 
 if TYPE_CHECKING:
+    from spared_bench.bench import Bench
     from spared_bench.planning.plan import Plan
 
 #: Protocol, dataset, completer, predictor and seed.
@@ -99,15 +100,29 @@ def remarks_on_code(
 
 def make_current(plan: Plan) -> None:
     """Let the data of a plan count whose cells were all recorded before those of other data."""
-    protocol = plan.bench.protocol.id
-    with Records(plan.bench.workspace.store, genes=False) as records:
+    let_data_count(plan.bench, {cell.dataset for cell in plan.cells})
+
+
+def let_data_count(bench: Bench, datasets: Iterable[str]) -> None:
+    """Let the cells of these datasets' data of now count, if those of other data would.
+
+    These were recorded later, or by a clock that was ahead: of another machine, or of this one
+    before it was set right.
+
+    Parameters
+    ----------
+    bench : Bench
+    datasets : iterable of str
+    """
+    with Records(bench.workspace.store, genes=False) as records:
         groups = _groups(records.cells(), DATA, lambda cell: cell[:2])
-        for dataset in {cell.dataset for cell in plan.cells}:
-            group = groups.get((protocol, dataset), {})
-            hashed = plan.bench.data_hash(dataset)
+        for dataset in datasets:
+            group = groups.get((bench.protocol.id, dataset), {})
+            hashed = bench.data_hash(dataset)
             if hashed in group and _last(records, group) != hashed:
                 file = group[hashed][0]
-                write_cell(file.path, file.record or {})
+                last = max(each.written for files in group.values() for each in files)
+                write_cell(file.path, file.record or {}, after=last)
 
 
 def _groups(

@@ -85,6 +85,26 @@ def shown(place):
     return rows, data_of(site, "index")["left_out"]
 
 
+def recorded_ahead(place):
+    """Let every record of a cell be of a machine whose clock was a year ahead."""
+    for path in (place / "w/store/cells").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["written"] += 365 * 86_400 * 10**9
+        path.write_text(json.dumps(record))
+
+
+def test_a_clock_that_was_ahead_does_not_let_earlier_data_count(place):
+    run(place, "gene-mean", "toy-mean", tracked=False)
+    recorded_ahead(place)
+    edit(place, "val: [T2], test: [T3]", "val: [T3], test: [T2]")
+    run(place, "toy-mean", tracked=False)
+    rows, (left_out,) = shown(place)
+    assert rows == {"toy-mean"}
+    assert "mine · none · gene-mean · 0. The same run" in left_out
+    rebuild(place)
+    assert shown(place)[0] == {"toy-mean"}
+
+
 @pytest.mark.parametrize(
     ("tracked", "old", "new"),
     [

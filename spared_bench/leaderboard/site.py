@@ -13,10 +13,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from spared_bench.errors import WorkspaceError
 from spared_bench.leaderboard.comparisons import PAIR_TESTS, comparisons, completion_effects
 from spared_bench.leaderboard.feed import FEED, TABLE, next_feed
 from spared_bench.leaderboard.merging import origin_of
-from spared_bench.leaderboard.model import Board, ProtocolBoard, Row
+from spared_bench.leaderboard.model import Board, ProtocolBoard
 from spared_bench.leaderboard.published import published_view
 from spared_bench.leaderboard.rows import Known, board_rows
 from spared_bench.leaderboard.site_data import board_data, method_data, plain, row_id
@@ -44,7 +42,6 @@ from spared_bench.leaderboard.text import MAX_MESSAGE, visible
 from spared_bench.leaderboard.vendor import write_libraries
 from spared_bench.results import TrialResult
 from spared_bench.store.disk import way_out
-from spared_bench.store.onlooker import looked_ahead
 
 _HERE = Path(__file__).parent / "site"
 #: In the order in which they build on each other.
@@ -202,35 +199,11 @@ def _write_protocols(
     for trial in trials:
         by_protocol.setdefault(trial.protocol, []).append(trial)
     for number, part in enumerate(board.protocols):
-        (data / f"p{number}").mkdir()
-        put = partial(_put, data, f"p{number}")
-        _write_protocol(put, part, by_protocol.get(part.protocol, []), extras)
-
-
-def _put(data: Path, room: str, name: str, value: Any) -> None:
-    path = data / room / f"{name}.js"
-    path.write_text(as_data(f"{room}/{name}", value), encoding="utf-8")
-
-
-def _write_protocol(
-    put: Callable[[str, Any], None],
-    part: ProtocolBoard,
-    trials: Sequence[TrialResult],
-    extras: Extras,
-) -> None:
-    """Write the files of a protocol; of many trials, a child writes those of methods meanwhile."""
-    rows = trials_by_row(part, trials)
-
-    def put_method(row: Row) -> int:
-        put(f"method-{row_id(row)}", method_data(row, rows[row_id(row)]))
-        return 1
-
-    with closing(looked_ahead(lambda: map(put_method, part.rows), len(trials))) as written:
-        for name, value in _protocol_files(part, rows, extras):
-            put(name, value)
-        for row in part.rows:
-            if next(written) is None:  # none was begun, or it has ended
-                put_method(row)
+        mine = by_protocol.get(part.protocol, [])
+        for name, value in _protocol_files(part, mine, extras):
+            path = data / f"p{number}" / f"{name}.js"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(as_data(f"p{number}/{name}", value), encoding="utf-8")
 
 
 def _write_tables(folder: Path, out: Path, board: Board, command: str) -> list[dict[str, Any]]:
@@ -258,8 +231,7 @@ def _slides(board: Board, extras: Extras) -> dict[str, tuple[str, Any]]:
     return {visible(name): file for name, file in found.items() if file is not None}
 
 
-def _protocol_files(part: ProtocolBoard, rows: RowTrials, extras: Extras) -> Files:
-    """Yield what a protocol has beside its methods."""
+def _protocol_files(part: ProtocolBoard, trials: Sequence[TrialResult], extras: Extras) -> Files:
     yield "board", board_data(part)
     for number, metric in enumerate(part.metrics):
         found = {
@@ -270,6 +242,9 @@ def _protocol_files(part: ProtocolBoard, rows: RowTrials, extras: Extras) -> Fil
         }
         yield f"statistics-{number}", plain(found)
     yield "completion", plain(extras.completion.get(part.protocol, []))
+    rows = trials_by_row(part, trials)
+    for row in part.rows:
+        yield f"method-{row_id(row)}", method_data(row, rows[row_id(row)])
     if extras.maps is not None:
         yield from extras.maps(rows, part.metrics)
 

@@ -1,4 +1,4 @@
-"""A child that looks at or writes many files while its parent does something else.
+"""A child that looks at many files while its parent does something else.
 
 To ask the system for the files of 100,000 entries takes a second, in which Python does nothing
 else. A thread would not help: each of the answers is a moment's work of Python.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice, repeat, takewhile
+from itertools import islice, repeat
 
 from spared_bench.threads import usable_cores
 
@@ -21,8 +21,7 @@ _leave = os._exit  # which a command keeps from code of plugins
 def looked_ahead(look: Callable[[], Iterable[int]], number: int) -> Generator[int | None]:
     """Return what a forked child finds, in its order, and then ``None`` without end.
 
-    It begins at once, and ends with the last of its answers, when what is returned is closed, or
-    with its parent.
+    It begins at once, and ends with the last of its answers, or when what is returned is closed.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def _found_by(look: Callable[[], Iterable[int]], number: int) -> Generator[int |
 @contextmanager
 def _child(look: Callable[[], Iterable[int]]) -> Iterator[int]:
     """Fork a child that writes what it finds to the file whose number is given."""
-    (reading, writing), parent = os.pipe(), os.getpid()
+    reading, writing = os.pipe()
     try:
         child = os.fork()
     except OSError:
@@ -63,7 +62,7 @@ def _child(look: Callable[[], Iterable[int]]) -> Iterator[int]:
     if child == 0:
         with suppress(BaseException):
             os.close(reading)
-            found = takewhile(lambda _: os.getppid() == parent, look())
+            found = iter(look())
             while some := bytes(islice(found, _AT_ONCE)):
                 os.write(writing, some)
         _leave(0)

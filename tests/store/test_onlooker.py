@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 from itertools import islice
-from time import sleep
 
 import psutil
 import pytest
@@ -90,24 +88,3 @@ def test_a_child_ends_when_nobody_listens_any_more():
     found = looked_ahead(look, MANY)
     assert next(found) == 1
     found.close()
-
-
-def test_a_child_ends_with_its_parent(tmp_path):
-    """Which is killed, and can no longer end it."""
-    told, telling = os.pipe()
-    if (parent := os.fork()) == 0:
-        os.close(told)
-
-        def look():
-            for number in range(MANY):
-                (tmp_path / str(number)).touch()
-                sleep(0.01)
-                yield 1
-
-        _kept = looked_ahead(look, MANY)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.close(telling)
-    os.waitpid(parent, 0)
-    assert os.read(told, 1) == b"", "whoever held the other end has ended"
-    os.close(told)
-    assert len(list(tmp_path.iterdir())) < onlooker._AT_ONCE

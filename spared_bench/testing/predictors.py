@@ -40,6 +40,7 @@ from spared_bench.testing.views import slides_for
 from spared_bench.trials.withheld import predicting
 
 CONTEXT = Context(seed=1, budget=Budget(iterations=4, batch_size=16, validate_every=2))
+_ALIKE = 4.0  # times a variance may be another that is taken for it
 
 
 def predictor_checks(name: str, registry: Registry | None = None) -> list[Check]:
@@ -171,7 +172,8 @@ def _order_of_variances(subject: _Subject) -> None:
     if test.known is not None:
         test = replace(test, known=scattered(test.known, 2))
     variances = np.asarray(predictor.predict(test).variance).mean(axis=0)
-    if variances.max() < 2 * variances.min():
+    # Only where they are those of the genes in some order: what was not learned has none.
+    if not (np.abs(np.log(np.sort(variances) / scatter**2)) < np.log(_ALIKE)).all():
         raise CheckSkipped("its variances do not follow how genes scatter")
     ranks = np.argsort(np.argsort(variances))
     require(

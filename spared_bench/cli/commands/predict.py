@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,6 +19,9 @@ from spared_bench.cli.common import (
 from spared_bench.errors import UsageError
 from spared_bench.store.disk import way_out
 from spared_bench.words import counted
+
+if TYPE_CHECKING:
+    from spared_bench.inference.new_slide import Spots
 
 
 def register(app: typer.Typer) -> None:
@@ -63,10 +67,8 @@ def predict(
     from spared_bench.inference import trained as applying
     from spared_bench.inference.figures import draw_genes, draw_taken
     from spared_bench.memory import keep_freed_memory
-    from spared_bench.processing.images import image_size
     from spared_bench.processing.pixel_size import other_size
     from spared_bench.registry import discover
-    from spared_bench.reports.turned import told_of
     from spared_bench.scverse.images import spatial_of
     from spared_bench.workspace import Workspace
 
@@ -83,16 +85,8 @@ def predict(
     picture, overview = path.with_suffix(".genes.png"), path.with_suffix(".tissue.png")
     for each in (picture, overview) if finds_tissue else (picture,):
         _make_place_for(each, given)
-    new_slide.check_diameter(width, *image_size(image))
-    if spots is not None:
-        wanted = new_slide.read_positions(spots, um_per_px)
-        notes += [
-            *wanted.notes,
-            *told_of(image),
-            *tissues.told_beside(image, wanted.centres, width),
-        ]
-    else:
-        wanted = new_slide.grid(*image_size(image), grid_um / um_per_px)
+    wanted, told = _places(image, spots, grid_um, um_per_px, width)
+    notes += told
     if finds_tissue:
         pixels, mask, factor = tissues.find_tissue(image)
         taken = tissues.share_of_tissue(mask, factor, wanted.centres, width) >= tissue_share
@@ -114,6 +108,25 @@ def predict(
     ]
     files = {"adata": path, "picture": picture, "tissue": overview if finds_tissue else None}
     show_result({"trial": trained.result.key, **facts, **files}, as_json, "\n".join(lines))
+
+
+def _places(
+    image: Path, spots: Path | None, grid_um: float, um_per_px: float, width: float
+) -> tuple[Spots, list[str]]:
+    """Return where is to be predicted, and what is to be told of it."""
+    from spared_bench.inference import new_slide
+    from spared_bench.inference.tissue import told_beside
+    from spared_bench.processing.images import image_size
+    from spared_bench.reports.turned import told_of
+
+    size = image_size(image)
+    if spots is None:
+        wanted = new_slide.grid(*size, grid_um / um_per_px)
+        new_slide.check_diameter(width, *size)
+        return wanted, []
+    wanted = new_slide.read_positions(spots, um_per_px)
+    new_slide.check_diameter(width, *size)
+    return wanted, [*wanted.notes, *told_of(image), *told_beside(image, wanted.centres, width)]
 
 
 def _place_for_all(path: Path, given: Sequence[Path]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from spared_bench.unseen import clear
 
@@ -26,14 +26,20 @@ def refuse_alike(names: Iterable[str], what: str) -> None:
     ------
     ValueError
     """
+    refuse_same(names, what, _as_read, "in capitals, blanks, or how their letters are coded")
+
+
+def refuse_same(
+    names: Iterable[str], what: str, as_read: Callable[[str], str], differ: str
+) -> None:
+    """Refuse names that are read as one; ``differ`` says in what alone they do."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_as_read(name), name)
+        other = seen.setdefault(as_read(name), name)
         if other != name:
             raise ValueError(
-                f"{what} {other!a} and {name!a} differ only in capitals, blanks, or how their"
-                " letters are coded. Write them alike if they are one, else tell them apart by"
-                " another name"
+                f"{what} {other!a} and {name!a} differ only {differ}. Write them alike if they are"
+                " one, else tell them apart by another name"
             )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from spared_bench.sources.alike import refuse_same
+
 _WHOLE = re.compile(r"(.*?\d)[.,]0+", re.DOTALL)
 #: Not behind a point: 0.05 is not 0.5.
 _PADDED = re.compile(r"(?<![\d.,])0+(?=\d)")
@@ -29,14 +31,7 @@ def refuse_same_numbers(names: Iterable[str], what: str) -> None:
     ------
     ValueError
     """
-    seen: dict[str, str] = {}
-    for name in names:
-        other = seen.setdefault(_number_of(name), name)
-        if other != name:
-            raise ValueError(
-                f"{what} {other!a} and {name!a} differ only in how a number is written. Write them"
-                " alike if they are one, else tell them apart by another name"
-            )
+    refuse_same(names, what, _number_of, "in how a number is written")
 
 
 def are_measured(labels: Sequence[str]) -> bool:

@@ -31,9 +31,8 @@ PRINTS = "spots.npz"
 _DESCRIPTION = "dataset.yaml"  # as ``description`` has it, which imports much
 _BANDS = 16  # one without a gene that the other file lacks is enough
 _LEAST_GENES = 16  # with counts, in a band: fewer may have the same counts by chance
-_KEPT = (
-    1 << 12
-)  # of the hashes of a slide, all or a random part: each command compares those of all
+#: Of the hashes of a slide, all or a random part: each command compares those of all.
+_KEPT = 1 << 12
 _AT_ONCE = 1 << 22  # counts, of which there may be hundreds of millions
 _LEAST_COUNT = 2  # of a gene at a place: most are 1
 _LEAST_ITEMS = 16  # of these: fewer may be equal by chance

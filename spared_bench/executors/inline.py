@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from spared_bench.bench import Bench, Limits, Settings
 from spared_bench.errors import UsageError
+from spared_bench.executors.callers_threads import remember_threads
 from spared_bench.executors.cluster_file import refuse_cluster
 from spared_bench.executors.work import do_job
 from spared_bench.interfaces import Job, Outcome
-from spared_bench.threads import remember_threads, use_threads
+from spared_bench.threads import use_threads
 
 
 class InlineExecutor:
